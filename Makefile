@@ -1,0 +1,62 @@
+# The front of the project: every verb a newcomer or CI needs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+DATA ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test soak check format docs bench lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with the locked packages and this project
+
+$(STAMP): requirements/core.lock requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "needs python3 >= 3.11; on Debian or Ubuntu: apt-get install -y python3 python3-venv make git"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "needs the venv module; on Debian or Ubuntu: apt-get install -y python3-venv"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/core.lock -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## generate a procedure and trainees, score them all, write reports
+	$(BIN)/sopilot demo --data-dir $(DATA)
+
+serve: setup ## run the service on the demo's data (http://127.0.0.1:8000/docs)
+	$(BIN)/sopilot serve --data-dir $(DATA)
+
+test: setup ## run the tests (SQLite; PostgreSQL where its binaries are found)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak" tests
+
+soak: setup ## run the long lists: hours of video, every kill, every truncation
+	$(BIN)/python -m pytest -m soak tests
+
+check: setup ## format, lint, types, layers, docs in step with the code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/docs_tables.py --check
+
+format: setup ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup ## rewrite the generated tables in docs/ and .env.example
+	$(BIN)/python scripts/docs_tables.py
+
+bench: setup ## measure against the named peers; JSON under benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+lock: setup ## resolve requirements/*.in into hashed lock files
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o requirements/core.lock requirements/core.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -o requirements/dev.lock requirements/dev.in
+
+clean: ## remove what the tools and the demo left
+	rm -rf $(DATA) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,225 @@
+"""Settings: the only reader of the environment.
+
+Every variable of the contract that exists today maps to one field; both documented names of a
+variable are aliases of the same field, the first one set wins. Nonsense stops the start.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sopilot.core.errors import BadSettings
+from sopilot.core.records import Limits
+
+PREFIX = "SOPILOT_"
+
+
+def _default_data_dir() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "sopilot"
+
+
+def _names(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """All settings, validated once at start and passed down, never imported as a global."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", populate_by_name=True, frozen=True, env_ignore_empty=True
+    )
+
+    # Storage
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Root of the database and of all files (`sopilot.db`, `raw/`, `derived/`).",
+    )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias=_names("SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"),
+        description="SQLAlchemy address; empty = `sopilot.db` (SQLite, WAL) in the data folder.",
+    )
+
+    # Service
+    host: str = Field(default="127.0.0.1", description="Address the service listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of the service.")
+    api_key: SecretStr | None = Field(
+        default=None, description="Secret expected in `X-API-Key`; empty = no key configured."
+    )
+    auth_required: Literal["auto", "true", "false"] = Field(
+        default="auto",
+        description="Without a key: `auto` = open to loopback clients only, `true` = 503 for all, "
+        "`false` = open.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("http://localhost:8000", "http://127.0.0.1:8000"),
+        description="Comma-separated origins that browsers may call from.",
+    )
+    max_upload_mb: int = Field(
+        default=500,
+        ge=1,
+        validation_alias=_names("SOPILOT_MAX_UPLOAD_MB", "SOPILOT_UPLOAD_MAX_MB"),
+        description="Largest upload in MB; a larger one answers 413.",
+    )
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+    log_json: bool = Field(default=True, description="JSON lines (true) or plain text (false).")
+    log_format: Literal["json", "console"] | None = Field(
+        default=None, description="Wins over `SOPILOT_LOG_JSON` when set."
+    )
+
+    # Task and decision
+    primary_task_id: str = Field(default="pilot_task", description="Task used when none is named.")
+    primary_task_name: str = Field(default="PoC Primary Task", description="Its name.")
+    enforce_primary_task: bool = Field(
+        default=False, description="Refuse every other task with 409."
+    )
+    default_pass_score: float = Field(
+        default=60.0, ge=0, le=100, description="Least score of a pass in a new task profile."
+    )
+    default_retrain_score: float = Field(
+        default=50.0, ge=0, le=100, description="Score below which a new profile says retrain."
+    )
+    min_scoring_clips: int = Field(
+        default=4, ge=1, description="Fewest clips a video must have to be scored."
+    )
+
+    # Video
+    embedder_backend: Literal["color-motion", "heuristic"] = Field(
+        default="color-motion", description="Feature backend; `heuristic` is an alias."
+    )
+    max_pixels: int = Field(
+        default=3840 * 2160, ge=64 * 64, description="Largest width x height that is decoded."
+    )
+    max_video_seconds: float = Field(
+        default=4 * 3600.0, gt=0, description="Longest video that is accepted."
+    )
+    min_video_seconds: float = Field(
+        default=3.0, ge=0, description="Shortest video that is accepted."
+    )
+    decoder_memory_mb: int = Field(
+        default=2048, ge=256, description="Data size limit of the decoder child (Linux)."
+    )
+    decoder_cpu_seconds: int = Field(
+        default=4 * 3600, ge=10, description="CPU limit of the decoder child (Linux)."
+    )
+    privacy_mask_enabled: bool = Field(
+        default=False, description="Paint the mask rectangles before any feature is computed."
+    )
+    privacy_mask_mode: Literal["black", "blur"] = Field(
+        default="black", description="How a masked rectangle is painted."
+    )
+    privacy_mask_rects: str = Field(
+        default="", description="`x1:y1:x2:y2` in 0-1 of width and height, separated by `;`."
+    )
+
+    # Jobs
+    score_workers: int = Field(
+        default=2, ge=1, le=64, description="Worker processes of the embedded pool."
+    )
+    job_lease_seconds: float = Field(
+        default=30.0, gt=0, description="A worker silent for this long loses its job."
+    )
+    job_max_retries: int = Field(
+        default=2,
+        ge=0,
+        validation_alias=_names("SOPILOT_SCORE_JOB_MAX_RETRIES", "SOPILOT_JOB_MAX_RETRIES"),
+        description="Automatic retries of a job before it is marked failed.",
+    )
+    ingest_wait_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        validation_alias=_names("SOPILOT_INGEST_SYNC_WAIT_SEC"),
+        description="How long an upload call waits for its ingest job before it answers 202.",
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _plain_driver(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        value = value.replace("sqlite+aiosqlite:", "sqlite:", 1)
+        for head in ("postgresql://", "postgres://"):
+            if value.startswith(head):
+                return "postgresql+psycopg://" + value[len(head) :]
+        return value
+
+    @model_validator(mode="after")
+    def _ordered_thresholds(self) -> Settings:
+        if self.default_retrain_score > self.default_pass_score:
+            raise ValueError(
+                f"SOPILOT_DEFAULT_RETRAIN_SCORE ({self.default_retrain_score}) must not exceed "
+                f"SOPILOT_DEFAULT_PASS_SCORE ({self.default_pass_score}); lower the first or "
+                "raise the second"
+            )
+        return self
+
+    @property
+    def log_form(self) -> Literal["json", "console"]:
+        """The log form that is in force."""
+        return self.log_format or ("json" if self.log_json else "console")
+
+    @property
+    def limits(self) -> Limits:
+        """What an upload may cost."""
+        return Limits(self.max_pixels, self.max_video_seconds, self.min_video_seconds)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database address, with the SQLite default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'sopilot.db'}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with keyword overrides (None = not given).
+
+    Raises BadSettings with one sentence per wrong value.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            place = ".".join(str(part) for part in item["loc"]) or "settings"
+            shown = "" if item["type"] == "value_error" else f" (got {item['input']!r})"
+            problems.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{shown}")
+        raise BadSettings("; ".join(problems)) from error
+
+
+def variable_names(field_name: str) -> tuple[str, ...]:
+    """The documented environment names of a field, the winning one first."""
+    alias = Settings.model_fields[field_name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (PREFIX + field_name.upper(),)
+
+
+def unknown_variables() -> list[str]:
+    """SOPILOT_* variables of the environment that no field reads; each deserves a warning."""
+    known = {name for field in Settings.model_fields for name in variable_names(field)}
+    known |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

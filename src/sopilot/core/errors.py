@@ -1,0 +1,198 @@
+"""The error tree: what can go wrong, each with a code, a message and details.
+
+SopilotError
+├── InputError               the caller's data is wrong
+│   ├── BadUpload            no video, empty, too short, outside the limits (FileTooLarge)
+│   ├── BadSteps             a steps file or step definition that cannot be used
+│   ├── BadSettings          a configuration that cannot be honoured
+│   ├── InsufficientClips    too few clips to compare
+│   ├── QualityGateFailed    a gold below the quality limits, with enforce_quality
+│   ├── TaskMismatch         gold and trainee do not belong together (ProducerMismatch)
+│   └── TaskNotAllowed       a foreign task while the primary task is enforced
+├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
+├── Conflict                 VideoNotReady, VideoNotGold, VideoInUse, JobFinished, LeaseLost
+├── Unauthorized             no or wrong credentials
+├── Forbidden                the role does not allow it
+├── MediaError               ProbeError, DecodeError, NoFrames
+├── ModelError               ModelUnavailable (retryable)
+├── StoreError               the database or a blob cannot be read or written (retryable)
+│   ├── DiskFull             no space left, or the folder is not writable
+│   └── SchemaTooNew         the database was made by a newer version
+├── WorkerLost               a child process died while working on a job (retryable)
+├── PortInUse                the service cannot listen on its address
+└── JobCancelled             the operator cancelled the job
+
+One table in api/errors.py maps each class to an HTTP status; a test walks this tree.
+The message says the value, the allowed range and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class SopilotError(Exception):
+    """Root of every failure that SOPilot names; `code` is stable and machine-readable."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders (decoder child, pool); keep message and details.
+        return (type(self), (self.message, self.details))
+
+
+class InputError(SopilotError):
+    code = "VALIDATION_ERROR"
+
+
+class BadUpload(InputError):
+    code = "UNSUPPORTED_MEDIA"
+
+
+class FileTooLarge(BadUpload):
+    code = "FILE_TOO_LARGE"
+
+
+class BadSteps(InputError):
+    code = "BAD_STEPS"
+
+
+class BadSettings(InputError):
+    code = "CONFIGURATION_ERROR"
+
+
+class InsufficientClips(InputError):
+    code = "INSUFFICIENT_CLIPS"
+
+
+class QualityGateFailed(InputError):
+    code = "QUALITY_GATE_FAILED"
+
+
+class TaskMismatch(InputError):
+    code = "TASK_MISMATCH"
+
+
+class ProducerMismatch(TaskMismatch):
+    code = "PRODUCER_MISMATCH"
+
+
+class TaskNotAllowed(InputError):
+    code = "TASK_NOT_ALLOWED"
+
+
+class NotFound(SopilotError):
+    code = "NOT_FOUND"
+
+
+class VideoNotFound(NotFound):
+    code = "VIDEO_NOT_FOUND"
+
+
+class ScoreNotFound(NotFound):
+    code = "SCORE_JOB_NOT_FOUND"
+
+
+class TaskNotFound(NotFound):
+    code = "TASK_NOT_FOUND"
+
+
+class JobNotFound(NotFound):
+    code = "JOB_NOT_FOUND"
+
+
+class BlobNotFound(NotFound):
+    code = "BLOB_NOT_FOUND"
+
+
+class Conflict(SopilotError):
+    code = "INVALID_STATE"
+
+
+class VideoNotReady(Conflict):
+    code = "VIDEO_NOT_READY"
+
+
+class VideoNotGold(Conflict):
+    code = "VIDEO_NOT_GOLD"
+
+
+class VideoInUse(Conflict):
+    code = "VIDEO_IN_USE"
+
+
+class JobFinished(Conflict):
+    code = "JOB_FINISHED"
+
+
+class LeaseLost(Conflict):
+    """Another worker owns the job now: this one must drop its result."""
+
+    code = "LEASE_LOST"
+
+
+class Unauthorized(SopilotError):
+    code = "UNAUTHORIZED"
+
+
+class Forbidden(SopilotError):
+    code = "FORBIDDEN"
+
+
+class MediaError(SopilotError):
+    code = "UNDECODABLE_VIDEO"
+
+
+class ProbeError(MediaError):
+    code = "UNDECODABLE_VIDEO"
+
+
+class DecodeError(MediaError):
+    code = "UNDECODABLE_VIDEO"
+
+
+class NoFrames(MediaError):
+    code = "NO_FRAMES"
+
+
+class ModelError(SopilotError):
+    code = "ALGORITHM_ERROR"
+
+
+class ModelUnavailable(ModelError):
+    code = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class StoreError(SopilotError):
+    code = "TRANSIENT_ERROR"
+    retryable = True
+
+
+class DiskFull(StoreError):
+    code = "STORAGE_FULL"
+
+
+class SchemaTooNew(StoreError):
+    code = "SCHEMA_TOO_NEW"
+    retryable = False
+
+
+class WorkerLost(SopilotError):
+    code = "WORKER_LOST"
+    retryable = True
+
+
+class PortInUse(SopilotError):
+    code = "PORT_IN_USE"
+
+
+class JobCancelled(SopilotError):
+    code = "JOB_CANCELLED"
