@@ -1,4 +1,4 @@
-"""Frozen records that cross bands: what a pass over a video found, and what procedures consist of."""
+"""Frozen records that cross bands: what a pass over a video found, what a procedure is made of."""
 
 from __future__ import annotations
 
