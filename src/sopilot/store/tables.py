@@ -1,0 +1,163 @@
+"""The tables. One metadata object; migrations/ must always lead from empty to exactly this.
+
+Times are stored as UTC ISO text with microseconds (`2026-02-28T09:00:00.000000+00:00`): one form on
+both databases, sortable as text. JSON columns hold canonical JSON.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+_TIME = String(32)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("task_id", String(128), nullable=False, unique=True),
+    Column("task_name", String(256), nullable=False),
+    Column("pass_score", Float, nullable=False),
+    Column("retrain_score", Float, nullable=False),
+    Column("default_weights", JSON, nullable=False),
+    Column("deviation_policy", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+task_steps = Table(
+    "task_steps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", String(128), ForeignKey("tasks.task_id", ondelete="CASCADE"), nullable=False),
+    Column("step_index", Integer, nullable=False),
+    Column("name_ja", String(256)),
+    Column("name_en", String(256)),
+    Column("start_sec", Float),
+    Column("end_sec", Float),
+    Column("expected_duration_sec", Float),
+    Column("min_duration_sec", Float),
+    Column("max_duration_sec", Float),
+    Column("is_critical", Boolean, nullable=False),
+    Column("description", Text),
+    UniqueConstraint("task_id", "step_index"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("kind", String(64), nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("requested_by", String(128), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("run_after", _TIME, nullable=False),
+    Column("lease_owner", String(128)),
+    Column("lease_until", _TIME),
+    Column("fence", Integer, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("error_details", JSON),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    Column("started_at", _TIME),
+    Column("finished_at", _TIME),
+    Index("ix_jobs_ready", "queue", "state", "run_after", "id"),
+)
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("task_id", String(128), ForeignKey("tasks.task_id"), nullable=False, index=True),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("original_filename", String(512)),
+    Column("site_id", String(128), index=True),
+    Column("camera_id", String(128)),
+    Column("operator_id_hash", String(128), index=True),
+    Column("recorded_at", String(64)),
+    Column("gold_version", Integer),
+    Column("ingest_job_id", Integer, ForeignKey("jobs.id"), index=True),
+    Column("enforce_quality", Boolean, nullable=False),
+    Column("info", JSON),
+    Column("quality", JSON),
+    Column("duration_sec", Float),
+    Column("clip_count", Integer),
+    Column("step_boundaries", JSON),
+    Column("embedding_model", String(128)),
+    Column("producer", String(64)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+derived = Table(
+    "derived",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("producer", String(64), nullable=False),
+    Column("blob_sha256", String(64), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("meta", JSON, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    UniqueConstraint("content_sha256", "kind", "producer"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("task_id", String(128), ForeignKey("tasks.task_id"), nullable=False, index=True),
+    Column("gold_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
+    Column("gold_video_ids", JSON, nullable=False),
+    Column("trainee_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
+    Column("weights", JSON),
+    Column("score", Float),
+    Column("decision", String(16)),
+    Column("result", JSON),
+    Column("profile_version", Integer),
+    Column("algorithm", String(64)),
+    Column("requested_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
