@@ -7,6 +7,8 @@ variable are aliases of the same field, the first one set wins. Nonsense stops t
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -216,6 +218,39 @@ def variable_names(field_name: str) -> tuple[str, ...]:
     if isinstance(alias, AliasChoices):
         return tuple(str(choice) for choice in alias.choices)
     return (PREFIX + field_name.upper(),)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSetting:
+    """One setting in force: its winning variable name, shown value, and origin."""
+
+    name: str
+    value: str
+    origin: Literal["environment", "argument", "default"]
+
+
+def effective_settings(settings: Settings) -> list[EffectiveSetting]:
+    """Every setting with the variable that set it; secrets are shown as `********`."""
+    rows = []
+    for field_name in Settings.model_fields:
+        names = variable_names(field_name)
+        present = next((name for name in names if os.environ.get(name)), None)
+        given = field_name in settings.model_fields_set
+        origin: Literal["environment", "argument", "default"] = "default"
+        if given:
+            origin = "environment" if present else "argument"
+        value = getattr(settings, field_name)
+        rows.append(EffectiveSetting(present or names[0], _shown(value), origin))
+    return rows
+
+
+def _shown(value: Any) -> str:
+    """A value for the eye: lists joined, nothing for None, passwords in addresses masked."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1********@", str(value))
 
 
 def unknown_variables() -> list[str]:

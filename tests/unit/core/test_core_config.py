@@ -1,0 +1,74 @@
+"""Settings: names, defaults, nonsense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sopilot.core.config import effective_settings, load_settings, unknown_variables
+from sopilot.core.errors import BadSettings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "wanted"),
+    [
+        ("SOPILOT_PORT", "8123", "port", 8123),
+        ("SOPILOT_UPLOAD_MAX_MB", "7", "max_upload_mb", 7),
+        ("SOPILOT_SCORE_JOB_MAX_RETRIES", "0", "job_max_retries", 0),
+        ("SOPILOT_CORS_ORIGINS", "http://a, http://b", "cors_origins", ("http://a", "http://b")),
+        ("SOPILOT_ENFORCE_PRIMARY_TASK", "yes", "enforce_primary_task", True),
+        (
+            "VIGIL_POSTGRES_URL",
+            "postgresql://u@h/d",
+            "resolved_database_url",
+            "postgresql+psycopg://u@h/d",
+        ),
+        ("DB_URL", "sqlite+aiosqlite:///x.db", "resolved_database_url", "sqlite:///x.db"),
+    ],
+)
+def test_variables_reach_their_field(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field: str, wanted: object
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(load_settings(), field) == wanted
+
+
+def test_the_first_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPILOT_UPLOAD_MAX_MB", "7")
+    monkeypatch.setenv("SOPILOT_MAX_UPLOAD_MB", "9")
+    assert load_settings().max_upload_mb == 9
+
+
+def test_retrain_above_pass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPILOT_DEFAULT_RETRAIN_SCORE", "80")
+    with pytest.raises(BadSettings, match="must not exceed"):
+        load_settings()
+
+
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPILOT_PORT", "99999")
+    with pytest.raises(BadSettings, match="99999"):
+        load_settings()
+
+
+def test_unknown_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPILOT_PROT", "1")
+    assert unknown_variables() == ["SOPILOT_PROT"]
+
+
+def test_secrets_are_masked_and_origins_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOPILOT_API_KEY", "hush")
+    rows = {row.name: row for row in effective_settings(load_settings(data_dir=tmp_path))}
+    assert "hush" not in rows["SOPILOT_API_KEY"].value
+    assert rows["SOPILOT_API_KEY"].origin == "environment"
+    assert rows["SOPILOT_DATA_DIR"].origin == "argument"
+    assert rows["SOPILOT_PORT"].origin == "default"
+
+
+def test_a_password_in_the_database_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPILOT_DATABASE_URL", "postgresql://u:hush@h/d")
+    shown = {row.name: row.value for row in effective_settings(load_settings())}
+    assert "hush" not in shown["SOPILOT_DATABASE_URL"]
