@@ -1,0 +1,332 @@
+"""One sequential decode pass that feeds every consumer of a video; the only reader of pictures.
+
+A consumer names a rate, a size and a pixel format. Scaling happens inside libav straight from the
+decoded frame; consumers with equal wishes share one conversion. Memory does not grow with length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from sopilot.core.errors import DecodeError, InputError, NoFrames
+from sopilot.core.records import Progress, VideoInfo, no_progress
+from sopilot.media import mask as masks
+from sopilot.media.container import open_video
+from sopilot.media.mask import Mask
+from sopilot.media.probe import DEFAULT_FPS
+
+PixelFormat = Literal["bgr24", "gray"]
+
+# A frame may lie this much after a sample time and still count as shown at it: millisecond
+# containers (Matroska) round their time stamps.
+_STAMP_TOLERANCE_SEC = 1e-3
+_VFR_TOLERANCE_SEC = 2.5e-3
+_PROGRESS_FRAMES = 64
+# Less than this share of what the container promised counts as a truncated file.
+_LEAST_DECODED_RATIO = 0.9
+_LEAST_MISSING_SEC = 1.0
+_MOST_DAMAGED_RATIO = 0.05
+
+
+class FrameConsumer(Protocol):
+    """Takes the pictures of one pass."""
+
+    @property
+    def rate_fps(self) -> float | None:
+        """None = every decoded frame; else pictures at k / rate_fps seconds."""
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """bgr24: (h, w, 3) pictures; gray: (h, w)."""
+
+    def size_px(self, info: VideoInfo) -> tuple[int, int]:
+        """(width, height) of the pictures wanted from the upright video."""
+
+    def take(self, time_sec: float, picture: NDArray[np.uint8]) -> None:
+        """One picture, shown at time_sec. It is shared: do not write to it, copy to keep it."""
+
+
+@runtime_checkable
+class SelectiveConsumer(FrameConsumer, Protocol):
+    """A sampled consumer that leaves out some pictures, which then cost nothing."""
+
+    def wants(self, sample_index: int) -> bool:
+        """Whether the picture at sample_index / rate_fps is to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassSummary:
+    """What one pass found. Times are presentation times; first_sec is the container's stamp that
+    became 0; duration_sec ends with the last frame's own duration."""
+
+    frame_count: int
+    first_sec: float
+    duration_sec: float
+    is_vfr: bool
+
+
+def run_pass(
+    path: Path,
+    info: VideoInfo,
+    consumers: Sequence[FrameConsumer],
+    mask: Mask | None = None,
+    progress: Progress = no_progress,
+) -> PassSummary:
+    """Decode the whole video once and give every consumer its pictures in time order.
+
+    A sampled consumer gets, for each k / rate_fps < duration, the frame shown at that time (the
+    last one not later); a slower source repeats frames. Raises NoFrames when nothing can be
+    decoded, DecodeError when the file is damaged or much shorter than its container promises,
+    and whatever `progress` raises. O(frames) time, O(1) memory.
+    """
+    feeds = _group(consumers, info, mask)
+    clock = _Clock(info)
+    damage = _Damage()
+    pending: VideoFrame | None = None
+    with open_video(path) as (container, stream):
+        for frame in _frames(container, stream, damage):
+            start_sec = clock.place(frame)
+            if pending is not None:
+                _feed(feeds, pending, clock.previous_sec, start_sec)
+            pending = frame
+            if clock.frame_count % _PROGRESS_FRAMES == 0:
+                progress(min(1.0, start_sec / max(info.duration_sec, 1e-6)))
+        if pending is None:
+            raise NoFrames(
+                f"{path.name}: not a single frame could be decoded; the file is damaged, "
+                "record or upload it again"
+            )
+        duration_sec = clock.end_sec(pending)
+        _feed(feeds, pending, clock.last_sec, duration_sec)
+    _check_complete(path.name, info, duration_sec, clock.frame_count, damage)
+    progress(1.0)
+    return PassSummary(clock.frame_count, clock.first_sec, duration_sec, clock.is_vfr)
+
+
+class _Clock:
+    """Presentation times that start at 0 and always grow."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._interval_sec = 1.0 / info.fps if info.fps > 0 else 1.0 / DEFAULT_FPS
+        # The probe admitted this duration; stamps far beyond it are damage, and would make a
+        # sampled consumer repeat one frame without end.
+        self._latest_sec = 2.0 * info.duration_sec + 60.0
+        self._shortest_sec = float("inf")
+        self._longest_sec = 0.0
+        self.first_sec = 0.0
+        self.previous_sec = 0.0
+        self.last_sec = 0.0
+        self.frame_count = 0
+
+    def place(self, frame: VideoFrame) -> float:
+        """Seconds from the first frame; a missing or backward stamp follows the one before."""
+        stamp_sec = _stamp_sec(frame)
+        if self.frame_count == 0:
+            self.first_sec = stamp_sec or 0.0
+            self.frame_count = 1
+            return 0.0
+        time_sec = -1.0 if stamp_sec is None else stamp_sec - self.first_sec
+        if time_sec <= self.last_sec:
+            time_sec = self.last_sec + self._interval_sec
+        if time_sec > self._latest_sec:
+            raise DecodeError(
+                f"a frame is stamped {time_sec:.1f} s, the container promised "
+                f"{self._latest_sec / 2 - 30:.1f} s; the file is damaged, upload it again"
+            )
+        step_sec = time_sec - self.last_sec
+        self._shortest_sec = min(self._shortest_sec, step_sec)
+        self._longest_sec = max(self._longest_sec, step_sec)
+        self.previous_sec, self.last_sec = self.last_sec, time_sec
+        self.frame_count += 1
+        return time_sec
+
+    def end_sec(self, frame: VideoFrame) -> float:
+        """End of the last frame: its own duration, or the usual frame distance."""
+        shown_sec = 0.0
+        if frame.duration and frame.time_base is not None:
+            shown_sec = float(frame.duration * frame.time_base)
+        if not 0 < shown_sec <= max(1.0, self._longest_sec):
+            shown_sec = self._interval_sec
+        return self.last_sec + shown_sec
+
+    @property
+    def is_vfr(self) -> bool:
+        """Whether frame distances differ by more than stamps are rounded."""
+        return self._longest_sec - self._shortest_sec > _VFR_TOLERANCE_SEC
+
+
+def _stamp_sec(frame: VideoFrame) -> float | None:
+    if frame.time is not None:
+        return frame.time
+    if frame.dts is None or frame.time_base is None:
+        return None
+    return float(frame.dts * frame.time_base)
+
+
+@dataclass(slots=True)
+class _Damage:
+    """Packets read, and those that the decoder refused or marked as corrupt."""
+
+    packet_count: int = 0
+    bad_count: int = 0
+    read_error: str = ""
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, damage: _Damage
+) -> Iterator[VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            # What was read so far still counts; _check_complete decides whether it is enough.
+            damage.read_error = error.strerror or str(error)
+            packet = None
+        if packet is None:
+            return
+        damage.packet_count += 1
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except MemoryError:
+            raise
+        except av.error.FFmpegError:
+            damage.bad_count += 1
+            continue
+        for frame in frames:
+            if isinstance(frame, VideoFrame):
+                damage.bad_count += frame.is_corrupt
+                yield frame
+
+
+@dataclass(slots=True)
+class _Feed:
+    """Consumers that share one conversion: same size, format and rate."""
+
+    rate_fps: float | None
+    size_px: tuple[int, int]
+    pixel_format: PixelFormat
+    rotation_deg: int
+    mask: Mask | None
+    consumers: list[FrameConsumer]
+    scaler: VideoReformatter
+    next_index: int = 0
+
+    def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The frame at the wanted size and format, upright and masked."""
+        width_px, height_px = self.size_px
+        if self.rotation_deg in (90, 270):
+            width_px, height_px = height_px, width_px
+        # Sampled pictures are few: pay for area averaging, which does not alias.
+        kernel = Interpolation.FAST_BILINEAR if self.rate_fps is None else Interpolation.AREA
+        try:
+            scaled = self.scaler.reformat(
+                frame,
+                width=width_px,
+                height=height_px,
+                format="bgr24" if self.pixel_format == "bgr24" else "gray8",
+                interpolation=kernel,
+                threads=1,
+            )
+        except MemoryError:
+            raise
+        except (av.error.FFmpegError, ValueError) as error:
+            raise DecodeError(
+                f"a frame ({frame.format.name}, {frame.width}x{frame.height}) cannot be "
+                f"converted: {error}; convert the video to 8-bit H.264"
+            ) from error
+        picture = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
+        if self.rotation_deg:
+            picture = np.ascontiguousarray(np.rot90(picture, self.rotation_deg // 90))
+        if self.mask is not None:
+            masks.apply(self.mask, picture)
+        picture.flags.writeable = False
+        return picture
+
+    def deliver(self, frame: VideoFrame, start_sec: float, end_sec: float) -> None:
+        """Give the frame, shown in [start, end), to every consumer that wants it."""
+        picture: NDArray[np.uint8] | None = None
+        for time_sec, takers in self._wishes(start_sec, end_sec):
+            if takers and picture is None:
+                picture = self._convert(frame)
+            for consumer in takers:
+                assert picture is not None
+                consumer.take(time_sec, picture)
+
+    def _wishes(
+        self, start_sec: float, end_sec: float
+    ) -> Iterator[tuple[float, list[FrameConsumer]]]:
+        if self.rate_fps is None:
+            yield start_sec, self.consumers
+            return
+        stop = ceil((end_sec - _STAMP_TOLERANCE_SEC) * self.rate_fps)
+        for index in range(self.next_index, stop):
+            yield index / self.rate_fps, [c for c in self.consumers if _wants(c, index)]
+        self.next_index = max(self.next_index, stop)
+
+
+def _wants(consumer: FrameConsumer, sample_index: int) -> bool:
+    return not isinstance(consumer, SelectiveConsumer) or consumer.wants(sample_index)
+
+
+def _group(consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | None) -> list[_Feed]:
+    feeds: dict[tuple[float | None, tuple[int, int], PixelFormat], _Feed] = {}
+    for consumer in consumers:
+        size_px, rate_fps = consumer.size_px(info), consumer.rate_fps
+        if min(size_px) < 1 or (rate_fps is not None and not rate_fps > 0):
+            raise InputError(f"a consumer wants {size_px} px at {rate_fps} fps; both must be > 0")
+        key = (rate_fps, size_px, consumer.pixel_format)
+        if key not in feeds:
+            feeds[key] = _Feed(
+                rate_fps,
+                size_px,
+                consumer.pixel_format,
+                info.rotation_deg,
+                mask,
+                [],
+                VideoReformatter(),
+            )
+        feeds[key].consumers.append(consumer)
+    return list(feeds.values())
+
+
+def _feed(feeds: list[_Feed], frame: VideoFrame, start_sec: float, end_sec: float) -> None:
+    for feed in feeds:
+        feed.deliver(frame, start_sec, end_sec)
+
+
+def _check_complete(
+    name: str, info: VideoInfo, duration_sec: float, frame_count: int, damage: _Damage
+) -> None:
+    missing_sec = info.duration_sec - duration_sec
+    allowed_sec = max(_LEAST_MISSING_SEC, (1 - _LEAST_DECODED_RATIO) * info.duration_sec)
+    if missing_sec > allowed_sec:
+        raise DecodeError(
+            f"{name} is cut off: {duration_sec:.1f} s of {info.duration_sec:.1f} s "
+            f"({frame_count} frames) could be decoded{_because(damage)}; upload the complete file",
+            {"decoded_sec": round(duration_sec, 3), "promised_sec": round(info.duration_sec, 3)},
+        )
+    if damage.bad_count > _MOST_DAMAGED_RATIO * damage.packet_count:
+        raise DecodeError(
+            f"{name} is damaged: {damage.bad_count} of {damage.packet_count} packets could not "
+            "be decoded; upload the file again",
+            {"bad_packets": damage.bad_count, "packets": damage.packet_count},
+        )
+
+
+def _because(damage: _Damage) -> str:
+    return f" ({damage.read_error})" if damage.read_error else ""

@@ -1,0 +1,132 @@
+"""Pictures that stand for moments of a video: one small JPEG per second, taken in the one pass.
+
+The strip is stored with the derived arrays; result pages and reports choose from it, so that no
+upload is ever decoded again for a picture.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.core.errors import DecodeError, NoFrames, StoreError
+from sopilot.core.records import Keyframe, VideoInfo
+from sopilot.core.timespan import TimeSpan
+from sopilot.media.scaling import fit_size
+
+THUMBNAIL_WIDTH_PX = 320
+_JPEG_QUALITY = 80
+# A strip never holds more pictures: longer videos get them 2, 4, 8 .. seconds apart.
+_MOST_THUMBNAILS = 3600
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """Thumbnails of one video in time order.
+
+    times_sec: (n,) float64, ascending, n >= 1. sharpness: (n,) float32, variance of the
+    Laplacian. jpegs: n JPEG pictures.
+    """
+
+    times_sec: NDArray[np.float64]
+    sharpness: NDArray[np.float32]
+    jpegs: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """One npz without pickle; the same strip gives the same bytes."""
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            times_sec=self.times_sec,
+            sharpness=self.sharpness,
+            ends=np.cumsum([len(jpeg) for jpeg in self.jpegs], dtype=np.int64),
+            data=np.frombuffer(b"".join(self.jpegs), dtype=np.uint8),
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Strip:
+        """The strip that to_bytes wrote. Raises StoreError when the bytes are something else."""
+        try:
+            with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+                data, ends = arrays["data"].tobytes(), arrays["ends"].tolist()
+                starts = [0, *ends[:-1]]
+                jpegs = tuple(data[a:b] for a, b in zip(starts, ends, strict=True))
+                return cls(arrays["times_sec"], arrays["sharpness"], jpegs)
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise StoreError(
+                f"stored thumbnails ({len(blob)} bytes) cannot be read: {error}; ingest the video "
+                "again"
+            ) from error
+
+
+class ThumbnailStrip:
+    """Consumer of a decode pass: one JPEG per second, at most 320 px wide."""
+
+    pixel_format: Literal["bgr24"] = "bgr24"
+    rate_fps = 1.0
+
+    def __init__(self) -> None:
+        self._every = 1
+        self._times: list[float] = []
+        self._sharpness: list[float] = []
+        self._jpegs: list[bytes] = []
+
+    def size_px(self, info: VideoInfo) -> tuple[int, int]:
+        """The upright size, at most 320 px wide and 640 px high."""
+        longer_px = max(
+            THUMBNAIL_WIDTH_PX, round(THUMBNAIL_WIDTH_PX * info.height_px / info.width_px)
+        )
+        return fit_size(info.width_px, info.height_px, min(longer_px, 2 * THUMBNAIL_WIDTH_PX))
+
+    def wants(self, sample_index: int) -> bool:
+        """Every sample, or every 2nd, 4th .. once the video has proved long."""
+        return sample_index % self._every == 0
+
+    def take(self, time_sec: float, picture: NDArray[np.uint8]) -> None:
+        """One bgr picture. Raises DecodeError when it cannot be written as JPEG."""
+        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        if not done:
+            raise DecodeError(
+                f"the frame at {time_sec:.1f} s ({picture.shape[1]}x{picture.shape[0]}) cannot be "
+                "written as JPEG; convert the video to H.264"
+            )
+        gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
+        self._times.append(time_sec)
+        self._sharpness.append(float(spread[0, 0]) ** 2)
+        self._jpegs.append(data.tobytes())
+        if len(self._times) > _MOST_THUMBNAILS:
+            self._every *= 2
+            for column in (self._times, self._sharpness, self._jpegs):
+                del column[1::2]
+
+    def finish(self) -> Strip:
+        """The strip after the pass. Raises NoFrames when the pass gave no picture."""
+        if not self._times:
+            raise NoFrames("no thumbnail was taken: the video has no frame; record it again")
+        return Strip(
+            np.array(self._times),
+            np.array(self._sharpness, dtype=np.float32),
+            tuple(self._jpegs),
+        )
+
+
+def choose_keyframe(strip: Strip, span: TimeSpan) -> Keyframe:
+    """The thumbnail that stands for a span: the sharpest of its middle half, the middle one of
+    equals; where the span is shorter than the strip's spacing, the nearest to its centre."""
+    distances_sec = np.abs(strip.times_sec - span.centre_sec)
+    inside = np.flatnonzero(distances_sec <= span.duration_sec / 4)
+    if len(inside) == 0:
+        chosen = int(np.argmin(distances_sec))
+    else:
+        # lexsort: last key first; sharper before nearer.
+        order = np.lexsort((distances_sec[inside], -strip.sharpness[inside]))
+        chosen = int(inside[order[0]])
+    return Keyframe(float(strip.times_sec[chosen]), strip.jpegs[chosen])
