@@ -1,0 +1,103 @@
+"""From rows to clips: mean and spread over overlapping windows, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.embed.crop import CROP_LENGTH, foreground, tone_level
+from sopilot.embed.hog import EDGE_LENGTH, FLOW_LENGTH
+from sopilot.embed.layout import LAYOUT_LENGTH, background_of, layout_of, occupancy
+from sopilot.embed.rhythm import RHYTHM_LENGTH, rhythm_of
+from sopilot.embed.rows import FRAMES_PER_ROW
+from sopilot.embed.spool import RowSpool
+
+WINDOW_ROWS: Final = 8
+HOP_ROWS: Final = 3
+BACKGROUND_FRAMES: Final = 48
+_RHYTHM_MARGIN: Final = 4  # frames on either side: bands below 1 Hz need more than the window
+_BATCH: Final = 64  # windows at once
+
+
+def window_starts(row_count: int) -> NDArray[np.int64]:
+    """First row of every window, (n,) with n >= 1; a short video gives one short window."""
+    return np.arange(0, max(1, row_count - WINDOW_ROWS + 1), HOP_ROWS)
+
+
+def window_blocks(rows: RowSpool) -> dict[str, NDArray[np.float16]]:
+    """Blocks `crop` (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH) of >= 1 rows."""
+    sample = rows.spread(BACKGROUND_FRAMES)["lab"]
+    background, level = background_of(sample), tone_level(sample)
+    starts = window_starts(len(rows))
+    crop = np.empty((len(starts), 2 * CROP_LENGTH), np.float16)
+    layout = np.empty((len(starts), LAYOUT_LENGTH), np.float16)
+    for first in range(0, len(starts), _BATCH):
+        batch = starts[first : first + _BATCH]
+        part = rows.read(int(batch[0]), int(batch[-1]) + WINDOW_ROWS)
+        picks = np.minimum(batch[:, None] - batch[0] + np.arange(WINDOW_ROWS), len(part) - 1)
+        picks = picks[:, : len(part)]
+        target = slice(first, first + len(batch))
+        crop[target] = np.concatenate(_mean_and_spread(_close_view(part, level), picks), axis=1)
+        occupied = occupancy(part["lab"], background)
+        layout[target] = layout_of(occupied[picks], part["motion"].astype(np.float32)[picks])
+    return {"crop": crop, "layout": layout}
+
+
+def _close_view(part: NDArray[np.void], level: float) -> NDArray[np.float32]:
+    """(rows, CROP_LENGTH) in the order edges, movement, foreground, colours."""
+    seen = part["seen"].astype(np.float32)
+    colours = EDGE_LENGTH + FLOW_LENGTH
+    return np.concatenate(
+        [seen[:, :colours], foreground(part["tone"], level), seen[:, colours:]], axis=1
+    )
+
+
+def _mean_and_spread(
+    values: NDArray[np.float32], picks: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    # Row by row of the window: gathering all at once would need eight times the memory.
+    mean = np.zeros((len(picks), values.shape[1]), np.float32)
+    for column in picks.T:
+        mean += values[column]
+    mean /= picks.shape[1]
+    square = np.zeros_like(mean)
+    for column in picks.T:
+        square += (values[column] - mean) ** 2
+    return mean, np.sqrt(square / picks.shape[1])
+
+
+def window_rhythm(
+    track: NDArray[np.float64], starts: NDArray[np.int64], rate_fps: float
+) -> NDArray[np.float32]:
+    """(n, RHYTHM_LENGTH) of a (frames, 3) motion track."""
+    out = np.empty((len(starts), RHYTHM_LENGTH), np.float32)
+    for index, frames in enumerate(_frame_ranges(starts, len(track), _RHYTHM_MARGIN)):
+        out[index] = rhythm_of(track[frames], rate_fps)
+    return out
+
+
+def window_energy(track: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n,) mean amount of movement."""
+    means = [track[frames, 2].mean() for frames in _frame_ranges(starts, len(track), 0)]
+    return np.array(means, np.float32)
+
+
+def window_spans(
+    times_sec: NDArray[np.float64], starts: NDArray[np.int64], frame_sec: float
+) -> NDArray[np.float64]:
+    """(n, 2) from the first frame's time to the end of the last frame of every window."""
+    spans = [
+        (times_sec[frames.start], times_sec[frames.stop - 1] + frame_sec)
+        for frames in _frame_ranges(starts, len(times_sec), 0)
+    ]
+    return np.array(spans, np.float64)
+
+
+def _frame_ranges(starts: NDArray[np.int64], frame_count: int, margin: int) -> Iterator[slice]:
+    length = WINDOW_ROWS * FRAMES_PER_ROW
+    for start in starts:
+        first = int(start) * FRAMES_PER_ROW
+        yield slice(max(0, first - margin), min(frame_count, first + length + margin))
