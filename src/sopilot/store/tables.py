@@ -1,7 +1,8 @@
 """The tables. One metadata object; migrations/ must always lead from empty to exactly this.
 
 Times are stored as UTC ISO text with microseconds (`2026-02-28T09:00:00.000000+00:00`): one form on
-both databases, sortable as text. JSON columns hold canonical JSON.
+both databases, sortable as text. JSON columns hold canonical JSON. Public
+ids are never given twice, also on SQLite (AUTOINCREMENT), so that an old id names nothing new.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 
 _TIME = String(32)
+_JSON = JSON(none_as_null=True)
 
 tasks = Table(
     "tasks",
@@ -43,11 +45,12 @@ tasks = Table(
     Column("task_name", String(256), nullable=False),
     Column("pass_score", Float, nullable=False),
     Column("retrain_score", Float, nullable=False),
-    Column("default_weights", JSON, nullable=False),
-    Column("deviation_policy", JSON, nullable=False),
+    Column("default_weights", _JSON, nullable=False),
+    Column("deviation_policy", _JSON, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 task_steps = Table(
@@ -76,7 +79,7 @@ jobs = Table(
     Column("kind", String(64), nullable=False),
     Column("queue", String(64), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("payload", JSON, nullable=False),
+    Column("payload", _JSON, nullable=False),
     Column("requested_by", String(128), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
@@ -88,12 +91,14 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("error_code", String(64)),
     Column("error_message", Text),
-    Column("error_details", JSON),
+    Column("error_details", _JSON),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
     Column("started_at", _TIME),
     Column("finished_at", _TIME),
     Index("ix_jobs_ready", "queue", "state", "run_after", "id"),
+    Index("ix_jobs_state", "state", "kind"),
+    sqlite_autoincrement=True,
 )
 
 videos = Table(
@@ -114,17 +119,18 @@ videos = Table(
     Column("gold_version", Integer),
     Column("ingest_job_id", Integer, ForeignKey("jobs.id"), index=True),
     Column("enforce_quality", Boolean, nullable=False),
-    Column("info", JSON),
-    Column("quality", JSON),
+    Column("info", _JSON),
+    Column("quality", _JSON),
     Column("duration_sec", Float),
     Column("clip_count", Integer),
-    Column("step_boundaries", JSON),
+    Column("step_boundaries", _JSON),
     Column("embedding_model", String(128)),
     Column("producer", String(64)),
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 derived = Table(
@@ -136,7 +142,7 @@ derived = Table(
     Column("producer", String(64), nullable=False),
     Column("blob_sha256", String(64), nullable=False, index=True),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("meta", JSON, nullable=False),
+    Column("meta", _JSON, nullable=False),
     Column("created_at", _TIME, nullable=False),
     UniqueConstraint("content_sha256", "kind", "producer"),
 )
@@ -149,15 +155,16 @@ scores = Table(
     Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, unique=True),
     Column("task_id", String(128), ForeignKey("tasks.task_id"), nullable=False, index=True),
     Column("gold_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
-    Column("gold_video_ids", JSON, nullable=False),
+    Column("gold_video_ids", _JSON, nullable=False),
     Column("trainee_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
-    Column("weights", JSON),
+    Column("weights", _JSON),
     Column("score", Float),
     Column("decision", String(16)),
-    Column("result", JSON),
+    Column("result", _JSON),
     Column("profile_version", Integer),
     Column("algorithm", String(64)),
     Column("requested_by", String(128), nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
 )

@@ -1,0 +1,102 @@
+"""Rows of the derived table: which blob holds what a producer made of a video's bytes.
+
+Keyed by (content hash, kind, producer fingerprint); everything here can be made again from raw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from sopilot.store.blobs import Blobs
+from sopilot.store.tables import derived
+from sopilot.store.times import now_text
+from sopilot.store.upsert import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """One derived blob. `producer` is a Producer's fingerprint; `meta` is the maker's own."""
+
+    content_sha256: str
+    kind: str
+    producer: str
+    blob_sha256: str
+    size_bytes: int
+    meta: Mapping[str, Any]
+    created_at: str
+
+
+def put_derived(
+    connection: Connection,
+    blobs: Blobs,
+    *,
+    content_sha256: str,
+    kind: str,
+    producer: str,
+    data: bytes,
+    meta: Mapping[str, Any] | None = None,
+) -> Derived:
+    """Store `data` and its row; a row of the same key is replaced.
+
+    The blob is written before the row: a row never points to nothing.
+    """
+    record = Derived(
+        content_sha256=content_sha256,
+        kind=kind,
+        producer=producer,
+        blob_sha256=blobs.put_bytes("derived", data),
+        size_bytes=len(data),
+        meta=dict(meta or {}),
+        created_at=now_text(),
+    )
+    values = {name: getattr(record, name) for name in Derived.__dataclass_fields__}
+    upsert(connection, derived, ("content_sha256", "kind", "producer"), values)
+    return record
+
+
+def find_derived(
+    connection: Connection, content_sha256: str, kind: str, producer: str
+) -> Derived | None:
+    """The row of a key, or None when that producer has not made it."""
+    row = connection.execute(
+        select(derived).where(
+            derived.c.content_sha256 == content_sha256,
+            derived.c.kind == kind,
+            derived.c.producer == producer,
+        )
+    ).one_or_none()
+    return None if row is None else _record(row)
+
+
+def list_derived(connection: Connection, content_sha256: str) -> tuple[Derived, ...]:
+    """Everything that was made of these bytes, oldest first."""
+    rows = connection.execute(
+        select(derived).where(derived.c.content_sha256 == content_sha256).order_by(derived.c.id)
+    )
+    return tuple(_record(row) for row in rows)
+
+
+def delete_derived(connection: Connection, content_sha256: str) -> tuple[str, ...]:
+    """Delete the rows of these bytes; the blob hashes that no row needs any more.
+
+    The caller deletes those blobs after the commit: a blob without a row is only garbage, a row
+    without a blob is a failure.
+    """
+    gone = connection.execute(
+        delete(derived)
+        .where(derived.c.content_sha256 == content_sha256)
+        .returning(derived.c.blob_sha256)
+    ).scalars()
+    hashes = set(gone.all())
+    used = connection.execute(
+        select(derived.c.blob_sha256).where(derived.c.blob_sha256.in_(hashes))
+    ).scalars()
+    return tuple(sorted(hashes - set(used.all())))
+
+
+def _record(row: Row[Any]) -> Derived:
+    return Derived(**{name: getattr(row, name) for name in Derived.__dataclass_fields__})

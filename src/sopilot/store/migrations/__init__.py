@@ -1,0 +1,1 @@
+"""Alembic environment and revisions. Loaded by Alembic only, never imported by the program."""

@@ -1,0 +1,34 @@
+"""Insert or replace by key, in one statement, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    key_columns: Sequence[str],
+    values: Mapping[str, Any],
+    *,
+    keep: Sequence[str] = (),
+) -> None:
+    """Insert a row; where one of the same key exists, set its other columns instead.
+
+    key_columns must be a unique constraint of the table. Columns in `keep` (created_at, uid) are
+    written on insert only.
+    """
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(dict(values))
+    changed = {
+        name: statement.excluded[name]
+        for name in values
+        if name not in key_columns and name not in keep
+    }
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(key_columns), set_=changed)
+    )

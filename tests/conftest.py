@@ -1,0 +1,26 @@
+"""What every test starts from: no setting of the machine leaks in, one database on tmp."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopilot.store.engine import Database, open_database
+
+_KEPT = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
+_OTHER_NAMES = {"DB_URL", "VIGIL_POSTGRES_URL"}
+
+for _name in [*os.environ]:
+    if (_name.startswith("SOPILOT_") and _name not in _KEPT) or _name in _OTHER_NAMES:
+        del os.environ[_name]
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """An empty SQLite database of the present version."""
+    database = open_database(f"sqlite:///{tmp_path / 'sopilot.db'}")
+    yield database
+    database.close()
