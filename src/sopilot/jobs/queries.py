@@ -1,0 +1,425 @@
+"""All SQL of jobs. Every function takes a Connection first and never commits.
+
+No UPDATE here touches a row in an end state, and none of a running job succeeds without its
+fence: that is the whole state machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    TIMESTAMP,
+    ColumnElement,
+    Connection,
+    Float,
+    ScalarSelect,
+    Update,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from sopilot.core.errors import JobCancelled, JobFinished, JobNotFound, LeaseLost, SopilotError
+from sopilot.jobs.records import END_STATES, Job, JobState, job_of
+from sopilot.store.tables import jobs
+from sopilot.store.times import after_text, now_text
+
+_MAX_ID = 2**31 - 1
+_NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+_NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_details": None}
+
+
+def enqueue(
+    connection: Connection,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    requested_by: str,
+    queue: str = "default",
+    max_attempts: int = 3,
+) -> Job:
+    """Insert a queued job in the caller's transaction: it exists if and only if that commits."""
+    now = now_text()
+    values = {
+        "uid": str(uuid.uuid4()),
+        "kind": kind,
+        "queue": queue,
+        "state": JobState.QUEUED,
+        "payload": dict(payload),
+        "requested_by": requested_by,
+        "attempt": 0,
+        "max_attempts": max_attempts,
+        "run_after": now,
+        "fence": 0,
+        "progress": 0.0,
+        "cancel_requested": False,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return job_of(connection.execute(jobs.insert().values(values).returning(jobs)).one())
+
+
+def get_job(connection: Connection, job: int | str) -> Job:
+    """The job of an id or a uid. Raises JobNotFound."""
+    row = connection.execute(select(jobs).where(_is_named(job))).one_or_none()
+    if row is None:
+        raise JobNotFound(f"there is no job {job}")
+    return job_of(row)
+
+
+def _is_named(job: int | str) -> ColumnElement[bool]:
+    if isinstance(job, str) and not job.isdecimal():
+        return jobs.c.uid == job.lower()
+    number = int(job)
+    if not 0 < number <= _MAX_ID:
+        raise JobNotFound(f"there is no job {job}")
+    return jobs.c.id == number
+
+
+def list_jobs(
+    connection: Connection,
+    *,
+    kind: str | None = None,
+    state: JobState | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> tuple[Job, ...]:
+    """Jobs, newest first."""
+    statement = select(jobs).order_by(jobs.c.id.desc()).limit(limit).offset(offset)
+    if kind is not None:
+        statement = statement.where(jobs.c.kind == kind)
+    if state is not None:
+        statement = statement.where(jobs.c.state == state)
+    return tuple(job_of(row) for row in connection.execute(statement))
+
+
+def count_jobs(connection: Connection) -> dict[tuple[str, JobState], int]:
+    """How many jobs there are of each (kind, state); absent pairs are zero."""
+    rows = connection.execute(
+        select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+    )
+    return {(kind, JobState(state)): count for kind, state, count in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long jobs of a kind took from their first claim to their end.
+
+    below: finished jobs with at most each of the asked bounds, so never falling.
+    """
+
+    kind: str
+    below: tuple[int, ...]
+    count: int
+    total_sec: float
+
+
+def job_durations(connection: Connection, bounds_sec: Sequence[float]) -> tuple[Durations, ...]:
+    """Durations of completed and failed jobs per kind. O(finished jobs), inside the database."""
+    if connection.dialect.name == "sqlite":
+        days = func.julianday(jobs.c.finished_at) - func.julianday(jobs.c.started_at)
+        seconds = days * 86400.0
+    else:
+        ended = cast(jobs.c.finished_at, TIMESTAMP(timezone=True))
+        begun = cast(jobs.c.started_at, TIMESTAMP(timezone=True))
+        seconds = cast(func.extract("epoch", ended - begun), Float)
+    below = [func.sum(case((seconds <= bound, 1), else_=0)) for bound in bounds_sec]
+    rows = connection.execute(
+        select(jobs.c.kind, func.count(), func.sum(seconds), *below)
+        .where(
+            jobs.c.state.in_([JobState.COMPLETED, JobState.FAILED]), jobs.c.started_at.is_not(None)
+        )
+        .group_by(jobs.c.kind)
+        .order_by(jobs.c.kind)
+    )
+    return tuple(
+        Durations(kind, tuple(int(number) for number in numbers), int(count), float(total))
+        for kind, count, total, *numbers in rows
+    )
+
+
+# ---- claiming ---------------------------------------------------------------------------------
+
+
+def has_ready(connection: Connection, kinds: Sequence[str], queue: str) -> bool:
+    """Whether a claim would find something; a cheap read before the write lock is taken."""
+    return connection.execute(select(_next_ready(kinds, queue))).scalar() is not None
+
+
+def claim(
+    connection: Connection,
+    owner: str,
+    lease_sec: float,
+    *,
+    kinds: Sequence[str],
+    queue: str = "default",
+    job_id: int | None = None,
+) -> Job | None:
+    """Take the job that has waited longest (or the one named), with a lease and a new fence.
+
+    Two callers never get the same job: SQLite has one writer, PostgreSQL skips locked rows. Leases
+    are measured by the clocks of the workers: between machines, keep the clocks closer than a
+    lease (the fence keeps results right even if they are not).
+    """
+    if job_id is None:
+        chosen = jobs.c.id == _next_ready(kinds, queue, lock=True)
+    else:
+        chosen = and_(jobs.c.id == job_id, jobs.c.run_after <= now_text())
+    now = now_text()
+    row = connection.execute(
+        update(jobs)
+        .where(chosen, jobs.c.state == JobState.QUEUED)
+        .values(
+            state=JobState.RUNNING,
+            attempt=jobs.c.attempt + 1,
+            fence=jobs.c.fence + 1,
+            lease_owner=owner,
+            lease_until=after_text(lease_sec),
+            progress=0.0,
+            started_at=func.coalesce(jobs.c.started_at, now),
+            updated_at=now,
+        )
+        .returning(jobs)
+    ).one_or_none()
+    return None if row is None else job_of(row)
+
+
+def _next_ready(kinds: Sequence[str], queue: str, *, lock: bool = False) -> ScalarSelect[Any]:
+    ready = jobs.alias("ready")
+    statement = (
+        select(ready.c.id)
+        .where(
+            ready.c.queue == queue,
+            ready.c.state == JobState.QUEUED,
+            ready.c.run_after <= now_text(),
+            ready.c.kind.in_(kinds),
+        )
+        .order_by(ready.c.run_after, ready.c.id)
+        .limit(1)
+    )
+    if lock:
+        statement = statement.with_for_update(skip_locked=True)
+    return statement.scalar_subquery()
+
+
+# ---- while it runs ----------------------------------------------------------------------------
+
+
+def heartbeat(
+    connection: Connection, job: Job, lease_sec: float, progress: float | None = None
+) -> bool:
+    """Extend the lease and store the progress; whether somebody asked to cancel.
+
+    Raises LeaseLost when the job is not this worker's any more.
+    """
+    values: dict[str, Any] = {"lease_until": after_text(lease_sec), "updated_at": now_text()}
+    if progress is not None:
+        values["progress"] = min(1.0, max(0.0, progress))
+    row = connection.execute(_owned(job).values(values).returning(jobs.c.cancel_requested))
+    cancel_requested = row.scalar_one_or_none()
+    if cancel_requested is None:
+        raise _lease_lost(job)
+    return bool(cancel_requested)
+
+
+def is_cancel_requested(connection: Connection, job: Job) -> bool:
+    """Whether somebody asked to cancel; a read between two heartbeats. Raises LeaseLost."""
+    asked = connection.execute(
+        select(jobs.c.cancel_requested).where(
+            jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == JobState.RUNNING
+        )
+    ).scalar_one_or_none()
+    if asked is None:
+        raise _lease_lost(job)
+    return bool(asked)
+
+
+def complete(connection: Connection, job: Job) -> Job:
+    """Mark a running job completed; its row stays locked until the transaction ends.
+
+    Raises LeaseLost when another worker owns it, JobCancelled when somebody asked to cancel:
+    then nothing of the result may be written.
+    """
+    row = connection.execute(
+        _owned(job)
+        .where(jobs.c.cancel_requested.is_(False))
+        .values(
+            **_ended(JobState.COMPLETED),
+            **_NO_ERROR,
+            progress=1.0,
+        )
+        .returning(jobs)
+    ).one_or_none()
+    if row is None:
+        raise _refused(connection, job)
+    return job_of(row)
+
+
+def fail(
+    connection: Connection, job: Job, error: SopilotError, retry_after_sec: float | None
+) -> Job:
+    """End an attempt: queued again after a pause, or failed for good when the pause is None.
+
+    A job whose cancel was requested becomes cancelled instead, whatever the error was.
+    Raises LeaseLost when the job is not this worker's any more.
+    """
+    asked = is_cancel_requested(connection, _lock(connection, job))
+    values: dict[str, Any]
+    if asked or isinstance(error, JobCancelled):
+        values = {**_ended(JobState.CANCELLED), **_NO_ERROR}
+    elif retry_after_sec is None:
+        values = {**_ended(JobState.FAILED), **_error_columns(error)}
+    else:
+        values = {**_waiting(retry_after_sec), **_error_columns(error)}
+    row = connection.execute(_owned(job).values(values).returning(jobs)).one_or_none()
+    if row is None:
+        raise _lease_lost(job)
+    return job_of(row)
+
+
+def release(connection: Connection, job: Job) -> Job:
+    """Give a running job back unharmed: queued now, the attempt does not count.
+
+    Raises LeaseLost when the job is not this worker's any more, JobCancelled when somebody asked
+    to cancel: then it must end, not wait.
+    """
+    values = {**_waiting(0.0), "attempt": jobs.c.attempt - 1}
+    row = connection.execute(
+        _owned(job).where(jobs.c.cancel_requested.is_(False)).values(values).returning(jobs)
+    ).one_or_none()
+    if row is None:
+        raise _refused(connection, job)
+    return job_of(row)
+
+
+# ---- cancelling -------------------------------------------------------------------------------
+
+
+def request_cancel(connection: Connection, job_id: int | str) -> Job:
+    """Cancel: a queued job at once, a running one as soon as its worker looks.
+
+    Raises JobFinished for a job in an end state, JobNotFound.
+    """
+    row = connection.execute(select(jobs).where(_is_named(job_id)).with_for_update()).one_or_none()
+    if row is None:
+        raise JobNotFound(f"there is no job {job_id}")
+    job = job_of(row)
+    if job.is_finished:
+        raise JobFinished(
+            f"job {job.id} is already {job.state}; only a waiting or running one can be cancelled"
+        )
+    values: dict[str, Any] = {"cancel_requested": True, "updated_at": now_text()}
+    if job.state is JobState.QUEUED:
+        values |= {**_ended(JobState.CANCELLED), **_NO_ERROR}
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.state == job.state)
+        .values(values)
+        .returning(jobs)
+    )
+    return job_of(changed.one())
+
+
+def delete_job(connection: Connection, job_id: int) -> None:
+    """Delete a job in any state, after the rows that refer to it.
+
+    A worker that still holds it gets LeaseLost and writes nothing.
+    """
+    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+
+# ---- workers that vanished --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds a running job, and until when."""
+
+    job_id: int
+    fence: int
+    owner: str
+    until: str
+
+
+def running_leases(connection: Connection, kinds: Sequence[str]) -> tuple[Lease, ...]:
+    """The leases of all running jobs of these kinds."""
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.fence, jobs.c.lease_owner, jobs.c.lease_until).where(
+            jobs.c.state == JobState.RUNNING, jobs.c.kind.in_(kinds)
+        )
+    )
+    return tuple(Lease(*row) for row in rows)
+
+
+def take_lost(connection: Connection, lease: Lease) -> Job | None:
+    """Lock the job of a lease that has run out or whose owner is dead; None when it moved on."""
+    row = connection.execute(
+        select(jobs)
+        .where(
+            jobs.c.id == lease.job_id,
+            jobs.c.fence == lease.fence,
+            jobs.c.state == JobState.RUNNING,
+            # A heartbeat in between proves the owner alive.
+            jobs.c.lease_until == lease.until,
+        )
+        .with_for_update()
+    ).one_or_none()
+    return None if row is None else job_of(row)
+
+
+# ---- pieces -----------------------------------------------------------------------------------
+
+
+def _owned(job: Job) -> Update:
+    return update(jobs).where(
+        jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == JobState.RUNNING
+    )
+
+
+def _lock(connection: Connection, job: Job) -> Job:
+    # PostgreSQL: a cancel request must not slip in between the look and the update.
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job.id).with_for_update())
+    return job
+
+
+def _ended(state: JobState) -> dict[str, Any]:
+    assert state in END_STATES
+    now = now_text()
+    return {"state": state, "finished_at": now, "updated_at": now, **_NO_LEASE}
+
+
+def _waiting(delay_sec: float) -> dict[str, Any]:
+    return {
+        "state": JobState.QUEUED,
+        "run_after": after_text(delay_sec),
+        "updated_at": now_text(),
+        "progress": 0.0,
+        **_NO_LEASE,
+    }
+
+
+def _error_columns(error: SopilotError) -> dict[str, Any]:
+    return {
+        "error_code": error.code,
+        "error_message": error.message,
+        "error_details": error.details or None,
+    }
+
+
+def _refused(connection: Connection, job: Job) -> SopilotError:
+    is_cancel_requested(connection, job)  # raises LeaseLost when that is the reason
+    return JobCancelled(f"job {job.id} was cancelled while it ran")
+
+
+def _lease_lost(job: Job) -> LeaseLost:
+    return LeaseLost(
+        f"job {job.id} (fence {job.fence}) is not this worker's any more; its result is dropped"
+    )

@@ -1,0 +1,220 @@
+"""Scores between rows and records on both databases, from stored features to the stored result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_parts import (
+    Made,
+    add,
+    analyse_once,
+    open_test_runtime,
+    put_made,
+    work,
+    write_procedure,
+)
+
+from sopilot.core.errors import (
+    Conflict,
+    InputError,
+    InsufficientClips,
+    ScoreNotFound,
+    TaskMismatch,
+    TaskNotAllowed,
+    TaskNotFound,
+    VideoNotFound,
+    VideoNotGold,
+    VideoNotReady,
+)
+from sopilot.core.records import Role, Step
+from sopilot.core.timespan import TimeSpan
+from sopilot.jobs import queries as jobs
+from sopilot.jobs.records import JobState
+from sopilot.runtime import Runtime, close_runtime
+from sopilot.sop import queries, tasks
+from sopilot.sop.evaluate import ScoreOrder, resubmit, submit
+from sopilot.sop.pictures import deviation_pictures
+from sopilot.sop.schemas import ScoreResult
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    orders = {"gold": (0, 1, 2), "swapped": (0, 2, 1)}
+    return {k: write_procedure(folder / f"{k}.mp4", v, 5.0) for k, v in orders.items()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> list[Made]:
+    wanted = [(clips["gold"], Role.GOLD), (clips["swapped"], Role.TRAINEE)]
+    return analyse_once(tmp_path_factory.mktemp("made"), wanted)
+
+
+@pytest.fixture
+def runtime(
+    tmp_path: Path, database_url: str, clips: dict[str, Path], made: list[Made]
+) -> Iterator[Runtime]:
+    """Gold 1 and trainee 2 are ready."""
+    opened = open_test_runtime(tmp_path, database_url)
+    put_made(opened, made)
+    for name, role in (("gold", Role.GOLD), ("swapped", Role.TRAINEE)):
+        assert work(opened, add(opened, clips[name], role).job.id).state is JobState.COMPLETED
+    yield opened
+    close_runtime(opened)
+
+
+def order(runtime: Runtime, golds: tuple[int, ...], trainee: int, **weights: float) -> int:
+    with runtime.database.write() as connection:
+        wanted = ScoreOrder(golds, trainee, weights or None)
+        return submit(runtime, connection, wanted, "test").id
+
+
+def score(runtime: Runtime, score_id: int) -> queries.ScoreRow:
+    with runtime.database.read() as connection:
+        return queries.get_score(connection, score_id)
+
+
+def test_a_score_is_stored_whole_and_reads_back(runtime: Runtime) -> None:
+    score_id = order(runtime, (1,), 2)
+    queued = score(runtime, score_id)
+    assert (queued.status, queued.result, queued.score) == ("queued", None, None)
+    assert work(runtime, queued.job_id).state is JobState.COMPLETED
+    done = score(runtime, score_id)
+    result = ScoreResult.model_validate(done.result)
+    assert (done.score, done.decision) == (result.score, result.summary.decision)
+    assert result.score < 95
+    assert (result.gold_video_id, result.trainee_video_id) == (1, 2)
+    assert result.confidence is not None
+    assert result.confidence.ci_low <= result.score <= result.confidence.ci_high
+    assert result.producers["gold"].name == "color-motion"
+    assert done.result is not None
+    pictures = deviation_pictures(runtime, done.result)
+    assert len(pictures) == len(result.deviations) > 0
+    assert all(p.gold and p.trainee and p.gold.jpeg[:2] == b"\xff\xd8" for p in pictures)
+    with runtime.database.read() as connection:
+        assert queries.get_score(connection, done.uid) == done
+        rows, total = queries.list_scores(
+            connection, status="completed", task_id=None, limit=5, offset=0
+        )
+    assert total == 1
+    assert rows[0].summary is not None
+    assert rows[0].summary["score_band"] == result.summary.score_band
+
+
+def test_the_gold_against_itself_is_perfect_and_repeatable(runtime: Runtime) -> None:
+    results = []
+    for _ in range(2):
+        score_id = order(runtime, (1,), 1)
+        work(runtime, score(runtime, score_id).job_id)
+        results.append(score(runtime, score_id).result)
+    assert results[0] == results[1]
+    first = ScoreResult.model_validate(results[0])
+    assert first.score >= 99.5
+    assert first.deviations == []
+
+
+def test_orders_that_cannot_be_scored_are_refused_when_submitted(
+    runtime: Runtime, clips: dict[str, Path]
+) -> None:
+    foreign = add(runtime, clips["swapped"], task_id="other").video.id
+    waiting = add(runtime, clips["gold"]).video.id
+    for golds, trainee, error in (
+        ((99,), 2, VideoNotFound),
+        ((1,), 99, VideoNotFound),
+        ((2,), 1, VideoNotGold),
+        ((1,), foreign, TaskMismatch),
+        ((1,), waiting, VideoNotReady),
+        ((), 2, InputError),
+        ((1, 1), 2, InputError),
+    ):
+        with pytest.raises(error):
+            order(runtime, golds, trainee)
+    with pytest.raises(InputError, match="weight"):
+        order(runtime, (1,), 2, w_miss=0.0, w_swap=0.0, w_dev=0.0, w_time=0.0)
+    with runtime.database.read() as connection:
+        _, total = queries.list_scores(connection, status=None, task_id=None, limit=5, offset=0)
+    assert total == 0
+
+
+def test_too_few_clips_and_foreign_tasks_are_refused(tmp_path: Path, runtime: Runtime) -> None:
+    url = runtime.database.url
+    strict = open_test_runtime(tmp_path, url, min_scoring_clips=10_000)
+    locked = open_test_runtime(tmp_path, url, enforce_primary_task=True, primary_task_id="x")
+    try:
+        with pytest.raises(InsufficientClips, match="10000"):
+            order(strict, (1,), 2)
+        with pytest.raises(TaskNotAllowed):
+            order(locked, (1,), 2)
+    finally:
+        close_runtime(strict)
+        close_runtime(locked)
+
+
+def test_marked_steps_name_the_findings(runtime: Runtime) -> None:
+    names = ("Remove", "Clean", "Mount")
+    steps = [
+        Step(index, name_en=name, span=TimeSpan(5.0 * index, 5.0 * index + 5.0))
+        for index, name in enumerate(names)
+    ]
+    with runtime.database.write() as connection:
+        stored = tasks.replace_steps(connection, runtime.settings, "pilot_task", steps)
+    assert stored == tuple(steps)
+    score_id = order(runtime, (1,), 2)
+    work(runtime, score(runtime, score_id).job_id)
+    result = ScoreResult.model_validate(score(runtime, score_id).result)
+    assert result.steps_source == "marked"
+    assert [step.name_en for step in result.timeline] == list(names)
+    assert result.metrics.total_steps == 3
+
+
+def test_a_rerun_is_a_new_score_of_the_same_order(runtime: Runtime) -> None:
+    first = order(runtime, (1,), 2, w_miss=1.0)
+    with runtime.database.write() as connection:
+        again = resubmit(runtime, connection, first, "other")
+    old = score(runtime, first)
+    assert again.id != old.id
+    assert (again.weights, again.gold_video_ids) == (old.weights, old.gold_video_ids)
+    assert again.requested_by == "other"
+
+
+def test_a_cancelled_score_stays_cancelled(runtime: Runtime) -> None:
+    row = score(runtime, order(runtime, (1,), 2))
+    with runtime.database.write() as connection:
+        jobs.request_cancel(connection, row.job_id)
+    assert work(runtime, row.job_id).state is JobState.CANCELLED
+    done = score(runtime, row.id)
+    assert (done.status, done.result) == ("cancelled", None)
+
+
+def test_profiles_are_made_on_first_use_and_versioned(runtime: Runtime) -> None:
+    settings = runtime.settings
+    with runtime.database.write() as connection:
+        made = tasks.ensure_task(connection, settings, "drill")
+        assert (made.version, made.pass_score) == (1, settings.default_pass_score)
+        changed = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0})
+        same = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0})
+        assert (changed.version, same.version) == (2, 2)
+        with pytest.raises(Conflict):
+            tasks.change_profile(connection, settings, "drill", {"retrain_score": 81.0})
+    with runtime.database.read() as connection:
+        assert tasks.get_profile(connection, settings, "drill") == changed
+        assert tasks.get_profile(connection, settings, "pilot_task").task_name
+        with pytest.raises(TaskNotFound):
+            tasks.get_profile(connection, settings, "unheard_of")
+        with pytest.raises(ScoreNotFound):
+            queries.get_score(connection, "no-such-uid")
+        figures = {row.task_id: row for row in queries.list_tasks(connection)}
+    assert (figures["pilot_task"].gold_count, figures["pilot_task"].video_count) == (1, 2)
+    assert figures["drill"].video_count == 0
+
+
+@pytest.mark.parametrize("task_id", ["", " a", "x" * 129, "a\nb"])
+def test_unusable_task_ids_are_refused(tmp_path: Path, task_id: str) -> None:
+    runtime = open_test_runtime(tmp_path)
+    try:
+        with pytest.raises(InputError):
+            tasks.check_task(runtime.settings, task_id)
+    finally:
+        close_runtime(runtime)
