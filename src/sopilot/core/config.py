@@ -133,7 +133,7 @@ class Settings(BaseSettings):
 
     # Jobs
     score_workers: int = Field(
-        default=2, ge=1, le=64, description="Worker processes of the embedded pool."
+        default=2, ge=0, le=64, description="Worker processes of the embedded pool; 0 = none here."
     )
     job_lease_seconds: float = Field(
         default=30.0, gt=0, description="A worker silent for this long loses its job."

@@ -12,6 +12,7 @@ SopilotError
 ├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
 ├── Conflict                 VideoNotReady, VideoNotGold, VideoInUse, JobFinished, LeaseLost
 ├── Unauthorized             no or wrong credentials
+├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
 ├── MediaError               ProbeError, DecodeError, NoFrames
 ├── ModelError               ModelUnavailable (retryable)
@@ -140,6 +141,10 @@ class LeaseLost(Conflict):
 
 class Unauthorized(SopilotError):
     code = "UNAUTHORIZED"
+
+
+class AuthNotConfigured(SopilotError):
+    code = "AUTH_NOT_CONFIGURED"
 
 
 class Forbidden(SopilotError):

@@ -25,7 +25,12 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
         shared += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("msg")]
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        render = structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=False)
+        render = structlog.dev.ConsoleRenderer(
+            timestamp_key="ts",
+            colors=False,
+            # Rich tracebacks print local variables: bulky, and they may hold secrets.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
