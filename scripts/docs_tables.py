@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sopilot.core import errors
+from pydantic_core import PydanticUndefined
+
 from sopilot.core.config import Settings, variable_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,37 +38,33 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-def error_classes() -> list[type[errors.SopilotError]]:
-    """The tree, parents before children, siblings as declared."""
-    found: list[type[errors.SopilotError]] = []
-
-    def visit(kind: type[errors.SopilotError]) -> None:
-        found.append(kind)
-        for child in kind.__subclasses__():
-            visit(child)
-
-    visit(errors.SopilotError)
-    return found
-
-
 def error_table() -> str:
-    """Code, HTTP status, retry, meaning."""
-    from sopilot.api.errors import status_of
+    """Code, class, HTTP status, whether a job tries again; parents before children."""
+    from sopilot.api.errors import error_tree, status_of
 
     lines = ["| code | class | HTTP | retried |", "|---|---|---|---|"]
-    for kind in error_classes():
+    for kind in error_tree():
         retried = "yes" if kind.retryable else ""
         lines.append(f"| `{kind.code}` | {kind.__name__} | {status_of(kind)} | {retried} |")
     return "\n".join(lines)
 
 
 def route_table() -> str:
-    """Method, path, least role, summary."""
-    from sopilot.api.app import route_rows
+    """Method, path, least role, summary; in the order of the routers."""
+    from fastapi.routing import APIRoute
+
+    from sopilot.api.app import ROUTERS
+    from sopilot.api.openapi import least_roles
+    from sopilot.api.routers import docs
 
     lines = ["| method | path | role | what it does |", "|---|---|---|---|"]
-    for row in route_rows():
-        lines.append(f"| {row.method} | `{row.path}` | {row.role} | {row.summary} |")
+    for router in (*ROUTERS, docs.router):
+        for route in router.routes:
+            # HEAD twins and the page at /docs have no summary of their own.
+            if isinstance(route, APIRoute) and route.summary:
+                role = ", ".join(item.name.lower() for item in least_roles(route.dependant))
+                methods = ", ".join(sorted(route.methods))
+                lines.append(f"| {methods} | `{route.path}` | {role} | {route.summary} |")
     return "\n".join(lines)
 
 
@@ -82,7 +79,7 @@ def env_example() -> str:
         default = Settings.model_fields[name].get_default()
         if isinstance(default, tuple):
             default = ",".join(default)
-        shown = "" if default is None else default
+        shown = "" if default in (None, PydanticUndefined) else default
         shown = str(shown).lower() if isinstance(shown, bool) else shown
         lines += [f"# {field.description}", f"#{variable_names(name)[0]}={shown}", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,59 @@
+"""The `sopilot` command: its verbs, and how every failure becomes a sentence and an exit code.
+
+Nothing heavy is imported here or at the top of a command's module, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from sopilot.cli import database, demo, score, serve, settings
+from sopilot.cli.output import ExitCode, complain
+
+app = typer.Typer(
+    name="sopilot",
+    help="On-prem video intelligence for work: score a trainee's video against a gold video.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("score")(score.score)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("worker")(serve.worker)
+app.command("config")(settings.config)
+app.add_typer(database.app, name="db")
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    from sopilot import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run a command; known failures print one sentence and exit with their code."""
+    from sopilot.core.errors import InputError, JobCancelled, SopilotError
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        complain("interrupted; nothing half-written was kept")
+        sys.exit(ExitCode.INTERRUPTED)
+    except JobCancelled as error:
+        complain(error.message)
+        sys.exit(ExitCode.INTERRUPTED)
+    except InputError as error:
+        complain(f"{error.code}: {error.message}")
+        sys.exit(ExitCode.USAGE)
+    except SopilotError as error:
+        complain(f"{error.code}: {error.message}")
+        sys.exit(ExitCode.FAILURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The job engine in this process: commands add videos and scores and work on their jobs here.
+
+The same rows, jobs and blobs as the service's, so that a gold is analysed once for both.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sopilot.core.config import Settings
+from sopilot.core.errors import JobCancelled, SopilotError
+from sopilot.core.records import Progress, Role, Step, no_progress
+from sopilot.jobs.loop import run_until_finished
+from sopilot.jobs.records import Job, JobState
+from sopilot.library import queries as library
+from sopilot.library.add import AddedVideo, Upload, add_file
+from sopilot.library.schemas import UploadMeta, VideoRow
+from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop import queries
+from sopilot.sop.evaluate import ScoreOrder, submit
+from sopilot.sop.queries import ScoreRow
+from sopilot.sop.tasks import task_opener
+from sopilot.worker import kinds_of
+
+
+class JobFailed(SopilotError):
+    """A job of this command ended without a result; code and message are the job's."""
+
+    code = "JOB_FAILED"
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Runtime]:
+    """A runtime for one command."""
+    runtime = open_runtime(settings)
+    try:
+        yield runtime
+    finally:
+        close_runtime(runtime)
+
+
+def requester() -> str:
+    """Who the rows of a command name as their sender."""
+    return f"cli:{getpass.getuser()}"
+
+
+def queue_file(runtime: Runtime, path: Path, task_id: str, role: Role) -> AddedVideo:
+    """The row of a file and the job that makes it ready; nothing is analysed yet.
+
+    Raises BadUpload, FileTooLarge, TaskNotAllowed, DiskFull.
+    """
+    return add_file(
+        runtime,
+        path,
+        Upload(task_id, role, UploadMeta(original_filename=path.name)),
+        open_task=task_opener(runtime.settings),
+        requested_by=requester(),
+    )
+
+
+def bring_in(
+    runtime: Runtime, path: Path, task_id: str, role: Role, progress: Progress = no_progress
+) -> VideoRow:
+    """The ready row of a file; analysed now unless these bytes are known in this task and role.
+
+    Raises BadUpload, FileTooLarge, TaskNotAllowed, JobFailed with what ingest found, DiskFull.
+    """
+    added = queue_file(runtime, path, task_id, role)
+    _work(runtime, added.job.id, progress, str(path))
+    progress(1.0)
+    with runtime.database.read() as connection:
+        return library.get_ready_video(connection, added.video.id)
+
+
+def score_order(
+    runtime: Runtime,
+    gold_video_ids: Sequence[int],
+    trainee_video_id: int,
+    steps: tuple[Step, ...] | None = None,
+) -> ScoreRow:
+    """Queue a score; raises what `sop.evaluate.submit` raises."""
+    order = ScoreOrder(tuple(gold_video_ids), trainee_video_id, steps=steps)
+    with runtime.database.write() as connection:
+        return submit(runtime, connection, order, requester())
+
+
+def score_now(
+    runtime: Runtime,
+    golds: Sequence[VideoRow],
+    trainee: VideoRow,
+    steps: tuple[Step, ...] | None,
+    progress: Progress = no_progress,
+) -> ScoreRow:
+    """Score a trainee against golds, the first being the reference of the steps.
+
+    Raises what `sop.evaluate.submit` raises, and JobFailed.
+    """
+    row = score_order(runtime, [gold.id for gold in golds], trainee.id, steps)
+    _work(runtime, row.job_id, progress, f"score {row.id}")
+    with runtime.database.read() as connection:
+        return queries.get_score(connection, row.id)
+
+
+def _work(runtime: Runtime, job_id: int, progress: Progress, subject: str) -> None:
+    job = run_until_finished(
+        runtime.database,
+        kinds_of(runtime),
+        job_id,
+        progress,
+        lease_sec=runtime.settings.job_lease_seconds,
+    )
+    require_success(job, subject)
+
+
+def require_success(job: Job, subject: str) -> None:
+    """Raise JobCancelled or JobFailed when a finished job did not complete."""
+    if job.state is JobState.COMPLETED:
+        return
+    if job.state is JobState.CANCELLED:
+        raise JobCancelled(f"{subject}: cancelled; nothing half-written was kept")
+    raise JobFailed(f"{subject}: {job.error_message} ({job.error_code})", job.error_details)

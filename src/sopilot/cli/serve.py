@@ -1,0 +1,79 @@
+"""`sopilot serve` and `sopilot worker`: the processes of an installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sopilot.cli.output import note
+
+if TYPE_CHECKING:
+    import socket
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
+]
+
+
+def serve(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 0 = none here.")] = None,
+) -> None:
+    """Run the service with its embedded workers."""
+    import uvicorn
+
+    from sopilot.api.app import create_app
+    from sopilot.core.config import load_settings, unknown_variables
+    from sopilot.core.log import configure_logging, get_logger
+    from sopilot.runtime import open_runtime
+
+    settings = load_settings(data_dir=data_dir, host=host, port=port, score_workers=workers or None)
+    configure_logging(settings.log_level, settings.log_form)
+    for name in unknown_variables():
+        get_logger(__name__).warning("settings.unknown_variable", name=name)
+    listener = _listen(settings.host, settings.port)
+    # Opened before the service starts: a data folder that cannot be used is one sentence here.
+    runtime = open_runtime(settings)
+    app = create_app(settings, runtime=runtime, with_workers=workers != 0)
+    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    note(f"listening on {address}")
+    note(f"data in {settings.data_dir.resolve()}; interactive documentation at {address}/docs")
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises PortInUse with the reason."""
+    import socket
+
+    from sopilot.core.errors import PortInUse
+
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "stop the other program or choose another port with --port or SOPILOT_PORT"
+        ) from error
+    return listener
+
+
+def worker(
+    data_dir: DataDir = None,
+    burst: Annotated[bool, typer.Option(help="Stop when no job is ready.")] = False,
+) -> None:
+    """Run one worker process until SIGTERM."""
+    from sopilot.core.config import load_settings
+    from sopilot.core.log import configure_logging
+    from sopilot.worker import run_standalone
+
+    settings = load_settings(data_dir=data_dir)
+    configure_logging(settings.log_level, settings.log_form)
+    run_standalone(settings, burst=burst)
