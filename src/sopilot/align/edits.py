@@ -1,0 +1,92 @@
+"""Candidate changes of a step order: what may have gone differently, as new orders of slots.
+
+Called by `align.search`. A slot is one occurrence of a step; a candidate keeps the slots before
+`head` and from `tail` on, and puts the steps `middle` between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+EditKind = Literal["delete", "swap", "move", "replace", "insert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What evidence an edit must bring, in nats. Source: scoring.md 8.2, 9.4 (lambda 36)."""
+
+    edit: float = 36.0
+    swap: float = 2.0
+    move: float = 2.0
+    insert: float = 2.0
+    replace: float = 6.0
+    further_step: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Slots [0, head) + middle + slots [tail, n). first, second: positions the edit is about.
+
+    delete: slots [first, second) are gone. swap: the slots first and second change places.
+    move: the slot first goes so that it stands at second. replace: the slot first shows step
+    `middle[0]`. insert: step `middle[0]` is added before the slot first.
+    """
+
+    kind: EditKind
+    head: int
+    middle: tuple[int, ...]
+    tail: int
+    first: int
+    second: int
+    price: float
+
+
+def candidates(
+    order: tuple[int, ...], step_count: int, prices: Prices, reach: int
+) -> Iterator[Candidate]:
+    """All single edits of an order, in a fixed sequence; exchanges reach over `reach` slots."""
+    yield from _deletes(order, prices)
+    yield from _exchanges(order, prices, reach)
+    yield from _foreign(order, step_count, prices, reach)
+
+
+def _deletes(order: tuple[int, ...], prices: Prices) -> Iterator[Candidate]:
+    n = len(order)
+    for first in range(n):
+        for second in range(first + 1, n + 1):
+            if second - first < n:
+                price = prices.edit + prices.further_step * (second - first - 1)
+                yield Candidate("delete", first, (), second, first, second, price)
+
+
+def _exchanges(order: tuple[int, ...], prices: Prices, reach: int) -> Iterator[Candidate]:
+    n = len(order)
+    for i in range(n):
+        for j in range(i + 1, min(n, i + reach + 1)):
+            if order[i] == order[j]:
+                continue
+            inner = order[i + 1 : j]
+            price = prices.edit + prices.swap
+            yield Candidate("swap", i, (order[j], *inner, order[i]), j + 1, i, j, price)
+            if j - i > 1:
+                price = prices.edit + prices.move
+                later = (*order[i + 1 : j + 1], order[i])
+                earlier = (order[j], *order[i:j])
+                yield Candidate("move", i, later, j + 1, i, j, price)
+                yield Candidate("move", i, earlier, j + 1, j, i, price)
+
+
+def _foreign(
+    order: tuple[int, ...], step_count: int, prices: Prices, reach: int
+) -> Iterator[Candidate]:
+    n = len(order)
+    for i in range(n + 1):
+        near = order[min(i, n - 1)]
+        for step in range(max(0, near - reach), min(step_count, near + reach + 1)):
+            if i < n and step != order[i]:
+                price = prices.edit + prices.replace
+                yield Candidate("replace", i, (step,), i + 1, i, i, price)
+            price = prices.edit + prices.insert
+            yield Candidate("insert", i, (step,), i, i, i, price)
