@@ -1,0 +1,235 @@
+"""The one use case of scoring: stored features of golds and trainee in, the result record out.
+
+`submit` checks a request and queues it; `evaluate` is what its job does. Called by the service and
+the command line; reads the library, writes nothing but the queued rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from sopilot.core.errors import (
+    InputError,
+    InsufficientClips,
+    StoreError,
+    TaskMismatch,
+    VideoNotGold,
+)
+from sopilot.core.records import Progress, Step, no_progress, plain
+from sopilot.core.timespan import TimeSpan
+from sopilot.embed.base import VideoFeatures
+from sopilot.jobs import queries as jobs
+from sopilot.library import queries as library
+from sopilot.library.ingest import FEATURES
+from sopilot.library.schemas import VideoRow
+from sopilot.runtime import Runtime
+from sopilot.sop import queries, tasks
+from sopilot.sop.compare import ALGORITHM, compare_with
+from sopilot.sop.interval import REPLICATES, score_interval
+from sopilot.sop.model import fit
+from sopilot.sop.profile import TaskProfile, Weights, parse_weights
+from sopilot.sop.queries import ScoreRow
+from sopilot.sop.result import ScoreIds, ScoreOrigin, build_result
+from sopilot.sop.schemas import ScoreResult
+from sopilot.sop.score import total_score
+from sopilot.store.derived import find_derived
+
+SCORE_KIND = "sop.score"
+MAX_GOLDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOrder:
+    """What shall be scored; the first gold is the reference of the steps.
+
+    weights: overrides. steps: marked in the first gold, in the place of the task's definitions.
+    """
+
+    gold_video_ids: tuple[int, ...]
+    trainee_video_id: int
+    weights: Mapping[str, float | None] | None = None
+    steps: tuple[Step, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Everything of a score that lies in the database."""
+
+    row: ScoreRow
+    golds: tuple[VideoRow, ...]
+    trainee: VideoRow
+    profile: TaskProfile
+    steps: tuple[Step, ...]
+
+
+def submit(
+    runtime: Runtime, connection: Connection, order: ScoreOrder, requested_by: str
+) -> ScoreRow:
+    """Check an order and queue it, in the caller's transaction.
+
+    Raises VideoNotFound, VideoNotReady, VideoNotGold, TaskMismatch, TaskNotAllowed,
+    InsufficientClips, ProducerMismatch, or InputError for weights that cannot be used.
+    """
+    golds = [library.get_video(connection, video_id) for video_id in order.gold_video_ids]
+    trainee = library.get_video(connection, order.trainee_video_id)
+    _check(runtime, connection, golds, trainee)
+    profile = tasks.ensure_task(connection, runtime.settings, trainee.task_id)
+    weights = parse_weights(order.weights, profile.weights).as_dict() if order.weights else None
+    uid = str(uuid.uuid4())
+    job = jobs.enqueue(
+        connection,
+        SCORE_KIND,
+        {"score_uid": uid} | ({"steps": plain(order.steps)} if order.steps else {}),
+        requested_by=requested_by,
+        max_attempts=runtime.settings.job_max_retries + 1,
+    )
+    score_id = queries.insert_score(
+        connection,
+        uid=uid,
+        job_id=job.id,
+        task_id=trainee.task_id,
+        gold_video_ids=order.gold_video_ids,
+        trainee_video_id=trainee.id,
+        weights=weights,
+        requested_by=requested_by,
+    )
+    return queries.get_score(connection, score_id)
+
+
+def resubmit(
+    runtime: Runtime, connection: Connection, score: int | str, requested_by: str
+) -> ScoreRow:
+    """Queue the same comparison again, as a new score. Raises ScoreNotFound and as submit."""
+    old = queries.get_score(connection, score)
+    given = _given_steps(connection, old)
+    order = ScoreOrder(old.gold_video_ids, old.trainee_video_id, old.weights, given)
+    return submit(runtime, connection, order, requested_by)
+
+
+def evaluate(
+    runtime: Runtime, score_uid: str, progress: Progress = no_progress
+) -> tuple[ScoreRow, ScoreResult]:
+    """Compare, score and describe; the row and its result, not yet stored.
+
+    Raises ProducerMismatch, InsufficientClips, BadSteps, StoreError when features are gone.
+    """
+    case = _load_case(runtime, score_uid)
+    golds = [_features(runtime, video) for video in case.golds]
+    trainee = _features(runtime, case.trainee)
+    progress(0.1)
+    model = fit(golds, _steps_for(case))
+    progress(0.3)
+    comparison = compare_with(model, trainee)
+    weights = _weights(case)
+    progress(0.5)
+    interval = score_interval(
+        model,
+        trainee,
+        lambda found: total_score(found, weights),
+        seed=_seed(case),
+        comparison=comparison,
+    )
+    result = build_result(
+        comparison,
+        case.profile,
+        ids=ScoreIds(case.row.task_id, case.row.gold_video_ids, case.row.trainee_video_id),
+        origin=ScoreOrigin(ALGORITHM, {"gold": golds[0].producer, "trainee": trainee.producer}),
+        weights=weights,
+        interval=interval,
+        replicate_count=REPLICATES,
+    )
+    progress(1.0)
+    return case.row, result
+
+
+def _check(
+    runtime: Runtime, connection: Connection, golds: Sequence[VideoRow], trainee: VideoRow
+) -> None:
+    if not 1 <= len(golds) <= MAX_GOLDS or len({gold.id for gold in golds}) < len(golds):
+        raise InputError(f"{len(golds)} golds were given; give 1 to {MAX_GOLDS} different ones")
+    for gold in golds:
+        if not gold.is_gold:
+            raise VideoNotGold(
+                f"video {gold.id} is a {gold.role}, not a gold; upload the reference with POST "
+                "/gold",
+                {"video_id": gold.id},
+            )
+        if gold.task_id != trainee.task_id:
+            raise TaskMismatch(
+                f"gold {gold.id} belongs to task {gold.task_id}, video {trainee.id} to "
+                f"{trainee.task_id}; choose two videos of one task"
+            )
+    tasks.check_task(runtime.settings, trainee.task_id)
+    least = runtime.settings.min_scoring_clips
+    for video in (*golds, trainee):
+        ready = library.get_ready_video(connection, video.id)
+        if (ready.clip_count or 0) < least:
+            raise InsufficientClips(
+                f"video {video.id} has {ready.clip_count} clips, scoring needs at least {least}; "
+                "record a longer video",
+                {"video_id": video.id, "clip_count": ready.clip_count, "least": least},
+            )
+
+
+def _load_case(runtime: Runtime, score_uid: str) -> _Case:
+    with runtime.database.read() as connection:
+        row = queries.get_score(connection, score_uid)
+        reference = library.first_ready_gold(connection, row.task_id)
+        given = _given_steps(connection, row)
+        steps = given or queries.list_steps(connection, row.task_id)
+        if given is None and (reference is None or reference.id != row.gold_video_id):
+            # Marked times lie in the task's first gold; other golds keep the names only.
+            steps = tuple(_without_span(step) for step in steps)
+        return _Case(
+            row=row,
+            golds=tuple(library.get_ready_video(connection, v) for v in row.gold_video_ids),
+            trainee=library.get_ready_video(connection, row.trainee_video_id),
+            profile=tasks.get_profile(connection, runtime.settings, row.task_id),
+            steps=steps,
+        )
+
+
+def _given_steps(connection: Connection, row: ScoreRow) -> tuple[Step, ...] | None:
+    """The steps that came with the order, or None."""
+    stored = jobs.get_job(connection, row.job_id).payload.get("steps")
+    if stored is None:
+        return None
+    return tuple(
+        Step(**{**item, "span": TimeSpan(*item["span"]) if item["span"] else None})
+        for item in stored
+    )
+
+
+def _without_span(step: Step) -> Step:
+    values = {name: getattr(step, name) for name in Step.__dataclass_fields__}
+    return Step(**values | {"span": None})
+
+
+def _steps_for(case: _Case) -> tuple[Step, ...] | None:
+    return case.steps or None
+
+
+def _weights(case: _Case) -> Weights:
+    return parse_weights(case.row.weights, case.profile.weights)
+
+
+def _seed(case: _Case) -> int:
+    # From the contents, not the rows: the same videos give the same interval on any machine.
+    text = "".join(video.sha256 for video in (*case.golds, case.trainee))
+    return zlib.crc32(text.encode())
+
+
+def _features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
+    with runtime.database.read() as connection:
+        stored = find_derived(connection, video.sha256, FEATURES, video.producer or "")
+    if stored is None:
+        raise StoreError(
+            f"the features of video {video.id} are not stored any more; upload it again with "
+            "force=true"
+        )
+    return VideoFeatures.from_bytes(runtime.blobs.get_bytes("derived", stored.blob_sha256))

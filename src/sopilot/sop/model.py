@@ -1,0 +1,331 @@
+"""What the golds of a task teach: classifiers per view, the expected order, levels of similarity.
+
+`fit` turns gold features and steps into a `TaskModel`; `sop.compare` reads trainees through it and
+may re-use it for many trainees. A step is cut into up to three parts, each a class, because reach,
+act and put back recur in all steps and only their sequence tells a step (scoring.md 9.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.align.chain import best_cuts, cumulate, prefix_tables
+from sopilot.align.evidence import ClassView, class_scores, fit_view, log_shares, place, unit_rows
+from sopilot.align.search import Classes
+from sopilot.core.errors import BadSteps, InsufficientClips, ProducerMismatch
+from sopilot.core.records import Step
+from sopilot.core.timespan import TimeSpan
+from sopilot.embed.base import VideoFeatures, comparison_key
+from sopilot.sop.segment import propose_steps
+from sopilot.sop.views import view_names
+
+PARTS_PER_STEP = 3
+LEAST_GAP_SEC = 2.0
+"""Unmarked gold time of this length becomes a nameless unit of the order."""
+LEAST_SHARE = 0.5
+"""Shortest part in the trainee, relative to the gold's and to the trainee's pace."""
+LAYOUT_GATE = (0.7, 0.1)
+"""The layout counts in full where its confidence exceeds the sum, not at all below the first.
+
+Source: scoring.md 9.3."""
+EDGE_SEC = 0.3
+"""Clips centred this near to a boundary show both steps and teach neither."""
+
+Similarity = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One link of the expected order: a step, or nameless time between steps (step None)."""
+
+    step: int | None
+    span: TimeSpan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldReference:
+    """One gold seen through the model.
+
+    units: (n,) unit of every clip, -1 = none. points: per view (n, P) float32 of length one.
+    moving_sec: (U,) seconds per unit without frozen time. null_similarity: per view (U,), how
+    similar the gold's own re-recordings are to it.
+    """
+
+    features: VideoFeatures
+    units: NDArray[np.int64]
+    points: Mapping[str, Similarity]
+    moving_sec: NDArray[np.float64]
+    null_similarity: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskModel:
+    """Everything a trainee is compared with.
+
+    units: expected order. parts: per unit its class indices. part_clips: (K,) clips per class in
+    the golds. views: classifiers by view name. hop_sec: seconds between clip starts.
+    """
+
+    steps: tuple[Step, ...]
+    steps_are_marked: bool
+    units: tuple[Unit, ...]
+    parts: tuple[tuple[int, ...], ...]
+    part_clips: NDArray[np.float64]
+    views: Mapping[str, ClassView]
+    golds: tuple[GoldReference, ...]
+    hop_sec: float
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, >= 1."""
+        return len(self.part_clips)
+
+    def classes(self, clip_count: int) -> Classes:
+        """Parts with their shortest lengths for a trainee of this many clips."""
+        pace = min(1.0, clip_count / float(self.part_clips.sum()))
+        shortest = np.round(LEAST_SHARE * pace * self.part_clips).astype(np.int64)
+        return Classes(self.parts, np.maximum(shortest, 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A video read through a model.
+
+    evidence: (n, K) log class probabilities. points, gates: per view. confidences: per view, median
+    best cosine to any class relative to the golds' own clips.
+    """
+
+    evidence: NDArray[np.float64]
+    points: Mapping[str, Similarity]
+    gates: Mapping[str, float]
+    confidences: Mapping[str, float]
+
+    @property
+    def comparability(self) -> float:
+        """Mean confidence of the views that count."""
+        total = sum(self.gates.values())
+        return sum(self.confidences[v] * g for v, g in self.gates.items()) / total
+
+
+def fit(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskModel:
+    """Learn a task from its golds; the steps' spans lie in the first one.
+
+    Steps without spans are laid out by segmentation, as many as were given; None proposes them.
+    Raises InsufficientClips, ProducerMismatch, BadSteps.
+    """
+    first = golds[0]
+    for gold in golds[1:]:
+        require_comparable(first, gold)
+    marked = steps is not None and all(step.span is not None for step in steps) and len(steps) > 0
+    named = tuple(steps) if marked and steps else propose_steps(first, steps)
+    units = _units(named, first.duration_sec)
+    spans = [[unit.span for unit in units]]
+    parts = _parts(units, first)
+    model = _learn(golds[:1], spans, named, marked, units, parts)
+    if len(golds) > 1:
+        spans += [_spans_in(model, gold) for gold in golds[1:]]
+        model = _learn(golds, spans, named, marked, units, parts)
+    return model
+
+
+def require_comparable(gold: VideoFeatures, other: VideoFeatures) -> None:
+    """Raises ProducerMismatch when two videos' features were made differently."""
+    if comparison_key(gold.producer) != comparison_key(other.producer):
+        raise ProducerMismatch(
+            f"features by {other.producer.name} {other.producer.version} cannot be compared with "
+            f"features by {gold.producer.name} {gold.producer.version}; ingest both videos again"
+        )
+
+
+def read(model: TaskModel, features: VideoFeatures) -> Reading:
+    """Class evidence of a video's clips under the model, views weighed by their own confidence."""
+    total = np.zeros((features.clip_count, model.class_count))
+    points, gates, confidences = {}, {}, {}
+    for name, view in model.views.items():
+        points[name] = place(view, features.block(name))
+        scores, cosines = class_scores(view, points[name])
+        confidences[name] = float(np.median(cosines.max(axis=1))) / view.own_similarity
+        gates[name] = _gate(name, confidences[name], len(model.views))
+        points[name] = unit_rows(points[name])
+        total += gates[name] * scores
+    return Reading(log_shares(total), points, gates, confidences)
+
+
+def joint_points(points: Mapping[str, Similarity], gates: Mapping[str, float]) -> Similarity:
+    """Unit rows per view -> (n, sum of P) rows whose inner products are the weighed mean cosine."""
+    total = sum(gates.values())
+    rows = [points[name] * np.float32(np.sqrt(g / total)) for name, g in gates.items() if g > 0]
+    return np.concatenate(rows, axis=1)
+
+
+def _gate(name: str, confidence: float, view_count: int) -> float:
+    if name == "crop" or view_count == 1:
+        return 1.0
+    low, width = LAYOUT_GATE
+    return float(np.clip((confidence - low) / width, 0.0, 1.0))
+
+
+def _units(steps: Sequence[Step], duration_sec: float) -> tuple[Unit, ...]:
+    """Steps in order of time, with nameless units for the gaps between them."""
+    units: list[Unit] = []
+    clock = 0.0
+    for number, step in enumerate(steps):
+        if step.span is None:
+            raise BadSteps(f"step {step.index} has no times; give start_sec and end_sec")
+        if step.span.start_sec - clock >= LEAST_GAP_SEC:
+            units.append(Unit(None, TimeSpan(clock, step.span.start_sec)))
+        units.append(Unit(number, step.span))
+        clock = step.span.end_sec
+    if duration_sec - clock >= LEAST_GAP_SEC:
+        units.append(Unit(None, TimeSpan(clock, duration_sec)))
+    return tuple(units)
+
+
+def _parts(units: Sequence[Unit], gold: VideoFeatures) -> tuple[tuple[int, ...], ...]:
+    """Class indices per unit: three parts where the gold has at least two clips for each."""
+    centres = gold.clip_spans.mean(axis=1)
+    parts: list[tuple[int, ...]] = []
+    begin = 0
+    for number, unit in enumerate(units):
+        inside = (centres >= unit.span.start_sec) & (centres < unit.span.end_sec)
+        if not inside.any():
+            raise InsufficientClips(
+                f"step {number} ({unit.span.duration_sec:.1f} s) is shorter than the distance of "
+                "two clips; merge it with its neighbour"
+            )
+        count = int(np.clip(inside.sum() // 2, 1, PARTS_PER_STEP))
+        parts.append(tuple(range(begin, begin + count)))
+        begin += count
+    return tuple(parts)
+
+
+def _labels(
+    gold: VideoFeatures,
+    spans: Sequence[TimeSpan],
+    parts: Sequence[tuple[int, ...]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Per clip its unit, its class, and its class for learning (-1 near a boundary)."""
+    centres = gold.clip_spans.mean(axis=1)
+    units = np.full(len(centres), -1, dtype=np.int64)
+    classes = np.full(len(centres), -1, dtype=np.int64)
+    for number, (span, own) in enumerate(zip(spans, parts, strict=True)):
+        inside = np.flatnonzero((centres >= span.start_sec) & (centres < span.end_sec))
+        share = (centres[inside] - span.start_sec) / max(span.duration_sec, 1e-9)
+        units[inside] = number
+        classes[inside] = np.array(own)[(share * len(own)).astype(np.int64)]
+    lessons = classes.copy()
+    edges = np.array([edge for span in spans for edge in (span.start_sec, span.end_sec)])
+    edges = edges[(edges > 0) & (edges < gold.duration_sec - 1e-6)]
+    near = np.abs(centres[:, None] - edges[None]).min(axis=1, initial=np.inf) < EDGE_SEC
+    lessons[near] = -1
+    for number in range(int(classes.max()) + 1):
+        if not (lessons == number).any():
+            lessons[classes == number] = number
+    return units, classes, lessons
+
+
+def _learn(
+    golds: Sequence[VideoFeatures],
+    spans: Sequence[Sequence[TimeSpan]],
+    steps: tuple[Step, ...],
+    marked: bool,
+    units: tuple[Unit, ...],
+    parts: tuple[tuple[int, ...], ...],
+) -> TaskModel:
+    class_count = sum(len(own) for own in parts)
+    labels = [_labels(g, s, parts) for g, s in zip(golds, spans, strict=True)]
+    views: dict[str, ClassView] = {}
+    placed: list[dict[str, list[Similarity]]] = [{} for _ in golds]
+    for name in view_names(golds[0]):
+        rows = [[g.block(name, v) for v in range(g.version_count + 1)] for g in golds]
+        lessons = [
+            own[2] for own, g in zip(labels, golds, strict=True) for _ in range(len(rows[0]))
+        ]
+        views[name] = fit_view([r for own in rows for r in own], lessons, class_count)
+        for target, own in zip(placed, rows, strict=True):
+            target[name] = [place(views[name], r) for r in own]
+    counts = np.mean([np.bincount(own[1][own[1] >= 0], minlength=class_count) for own in labels], 0)
+    references = tuple(
+        _reference(g, own[0], p, s)
+        for g, own, p, s in zip(golds, labels, placed, spans, strict=True)
+    )
+    hop = float(np.median(np.diff(golds[0].clip_spans[:, 0]))) if golds[0].clip_count > 1 else 1.0
+    return TaskModel(steps, marked, units, parts, counts, views, references, hop)
+
+
+def _reference(
+    gold: VideoFeatures,
+    units: NDArray[np.int64],
+    placed: Mapping[str, Sequence[Similarity]],
+    spans: Sequence[TimeSpan],
+) -> GoldReference:
+    nulls = {}
+    for name, rows in placed.items():
+        own = unit_rows(rows[0])
+        levels = [
+            unit_similarity(own @ unit_rows(other).T, units, units, len(spans))
+            for other in (rows[1:] or rows)
+        ]
+        nulls[name] = np.mean(levels, axis=0)
+    moving = np.array([span.duration_sec - frozen_sec(gold, span) for span in spans])
+    points = {name: unit_rows(rows[0]) for name, rows in placed.items()}
+    return GoldReference(gold, units, points, moving, nulls)
+
+
+def unit_similarity(
+    similarity: Similarity,
+    gold_units: NDArray[np.int64],
+    trainee_units: NDArray[np.int64],
+    unit_count: int,
+) -> NDArray[np.float64]:
+    """(U,) mean over a unit's trainee clips of their best similarity to its gold clips; nan =
+    the unit has no clips on one side."""
+    out = np.full(unit_count, np.nan)
+    for unit in range(unit_count):
+        block = similarity[gold_units == unit][:, trainee_units == unit]
+        if block.size:
+            out[unit] = float(block.max(axis=0).mean())
+    return out
+
+
+def _spans_in(model: TaskModel, gold: VideoFeatures) -> list[TimeSpan]:
+    """Where a further gold does the units, by its own best cutting into the expected order."""
+    reading = read(model, gold)
+    sums = cumulate(reading.evidence)
+    classes = model.classes(gold.clip_count)
+    chain = np.array([k for own in model.parts for k in own], dtype=np.int64)
+    shortest = classes.shortest[chain]
+    prefix = prefix_tables(sums, chain, shortest)
+    if not np.isfinite(prefix[-1, -1]):
+        raise InsufficientClips(
+            f"a further gold of {gold.duration_sec:.1f} s is too short for {len(model.steps)} "
+            "steps; leave it out"
+        )
+    begins = np.cumsum([0, *(len(own) for own in model.parts)])
+    cuts = best_cuts(prefix, sums, chain, shortest)[begins]
+    times = cut_times(gold, cuts)
+    return [TimeSpan(a, b) for a, b in pairwise(times)]
+
+
+def cut_times(features: VideoFeatures, cuts: NDArray[np.int64]) -> list[float]:
+    """Seconds of clip cuts 0..n: midway between the centres of the clips beside the cut."""
+    centres = features.clip_spans.mean(axis=1)
+    times = []
+    for cut in cuts:
+        if cut <= 0:
+            times.append(0.0)
+        elif cut >= len(centres):
+            times.append(features.duration_sec)
+        else:
+            times.append(float(centres[cut - 1] + centres[cut]) / 2.0)
+    return times
+
+
+def frozen_sec(features: VideoFeatures, span: TimeSpan) -> float:
+    """Seconds of a span in which the picture stands still."""
+    return sum(span.overlap_sec(freeze) for freeze in features.freezes)

@@ -1,0 +1,300 @@
+"""All SQL on tasks, step definitions and scores. A connection comes first; nobody here commits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select
+from sqlalchemy import true as sql_true
+
+from sopilot.core.errors import ScoreNotFound
+from sopilot.core.records import Role, Step
+from sopilot.core.timespan import TimeSpan
+from sopilot.store.tables import jobs, scores, task_steps, tasks, videos
+from sopilot.store.times import now_text
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A score with the state of its job. result: the public record, None until completed."""
+
+    id: int
+    uid: str
+    job_id: int
+    task_id: str
+    gold_video_id: int
+    gold_video_ids: tuple[int, ...]
+    trainee_video_id: int
+    weights: Mapping[str, float] | None
+    score: float | None
+    decision: str | None
+    result: Mapping[str, Any] | None
+    requested_by: str
+    created_at: str
+    updated_at: str
+    status: str
+    progress: float
+    error_code: str | None
+    error_message: str | None
+    started_at: str | None
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreListRow:
+    """A score as lists show it: without the alignment. summary: part of the result, or None."""
+
+    id: int
+    uid: str
+    task_id: str
+    gold_video_id: int
+    trainee_video_id: int
+    score: float | None
+    decision: str | None
+    summary: Mapping[str, Any] | None
+    created_at: str
+    updated_at: str
+    status: str
+    error_message: str | None
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFigures:
+    """Ready videos of a task by role."""
+
+    task_id: str
+    task_name: str
+    gold_count: int
+    trainee_count: int
+    video_count: int
+    pass_score: float
+    retrain_score: float
+
+
+_JOB = (
+    jobs.c.state.label("status"),
+    jobs.c.progress,
+    jobs.c.error_code,
+    jobs.c.error_message,
+    jobs.c.started_at,
+    jobs.c.finished_at,
+)
+_SCORE = (
+    *(scores.c[name] for name in ScoreRow.__dataclass_fields__ if name in scores.c),
+    *_JOB,
+)
+_LISTED = (
+    scores.c.id,
+    scores.c.uid,
+    scores.c.task_id,
+    scores.c.gold_video_id,
+    scores.c.trainee_video_id,
+    scores.c.score,
+    scores.c.decision,
+    scores.c.result["summary"].label("summary"),
+    scores.c.created_at,
+    scores.c.updated_at,
+    jobs.c.state.label("status"),
+    jobs.c.error_message,
+    jobs.c.finished_at,
+)
+_scores_and_jobs = scores.join(jobs, scores.c.job_id == jobs.c.id)
+
+
+def get_score(connection: Connection, score: int | str) -> ScoreRow:
+    """The row of an id or uid. Raises ScoreNotFound."""
+    wanted = str(score)
+    by_id = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
+    condition = scores.c.id == int(wanted) if by_id else scores.c.uid == wanted.lower()
+    query = select(*_SCORE).select_from(_scores_and_jobs).where(condition)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ScoreNotFound(f"there is no score job {wanted}; GET /score lists them")
+    values = dict(row._mapping)
+    values["gold_video_ids"] = tuple(values["gold_video_ids"])
+    return ScoreRow(**values)
+
+
+def list_scores(
+    connection: Connection,
+    *,
+    status: str | None,
+    task_id: str | None,
+    limit: int,
+    offset: int,
+) -> tuple[list[ScoreListRow], int]:
+    """One page, newest first, and the number of scores that the filter matches."""
+    matching: ColumnElement[bool] = sql_true()
+    if status is not None:
+        matching &= jobs.c.state == status
+    if task_id is not None:
+        matching &= scores.c.task_id == task_id
+    count = select(func.count()).select_from(_scores_and_jobs).where(matching)
+    page = (
+        select(*_LISTED)
+        .select_from(_scores_and_jobs)
+        .where(matching)
+        .order_by(scores.c.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    rows = [ScoreListRow(**row._mapping) for row in connection.execute(page)]
+    return rows, int(connection.execute(count).scalar() or 0)
+
+
+def insert_score(
+    connection: Connection,
+    *,
+    uid: str,
+    job_id: int,
+    task_id: str,
+    gold_video_ids: Sequence[int],
+    trainee_video_id: int,
+    weights: Mapping[str, float] | None,
+    requested_by: str,
+) -> int:
+    """A new row without result; returns its id. The first gold is the reference of the steps."""
+    now = now_text()
+    result = connection.execute(
+        scores.insert().values(
+            uid=uid,
+            job_id=job_id,
+            task_id=task_id,
+            gold_video_id=gold_video_ids[0],
+            gold_video_ids=list(gold_video_ids),
+            trainee_video_id=trainee_video_id,
+            weights=dict(weights) if weights else None,
+            requested_by=requested_by,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def store_result(
+    connection: Connection,
+    score_id: int,
+    result: Mapping[str, Any],
+    *,
+    score: float,
+    decision: str,
+    profile_version: int,
+    algorithm: str,
+) -> None:
+    """Write the one result record of a score; its job is completed in the same transaction."""
+    connection.execute(
+        scores.update()
+        .where(scores.c.id == score_id)
+        .values(
+            result=dict(result),
+            score=score,
+            decision=decision,
+            profile_version=profile_version,
+            algorithm=algorithm,
+            updated_at=now_text(),
+        )
+    )
+
+
+def find_task(connection: Connection, task_id: str) -> Mapping[str, Any] | None:
+    """The columns of a task's row, or None."""
+    row = connection.execute(select(tasks).where(tasks.c.task_id == task_id)).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def insert_task(connection: Connection, columns: Mapping[str, object]) -> None:
+    """A new task from profile columns."""
+    now = now_text()
+    connection.execute(
+        tasks.insert().values(uid=str(uuid.uuid4()), created_at=now, updated_at=now, **columns)
+    )
+
+
+def update_task(connection: Connection, task_id: str, columns: Mapping[str, object]) -> None:
+    """Replace a task's profile columns."""
+    connection.execute(
+        tasks.update().where(tasks.c.task_id == task_id).values(updated_at=now_text(), **columns)
+    )
+
+
+def list_tasks(connection: Connection) -> list[TaskFigures]:
+    """Every task with its ready videos counted."""
+    ready = videos.c.status == "ready"
+
+    def count(role: Role) -> ColumnElement[int]:
+        chosen = case((ready & (videos.c.role == str(role)), 1), else_=0)
+        return func.coalesce(func.sum(chosen), 0)
+
+    query = (
+        select(
+            tasks.c.task_id,
+            tasks.c.task_name,
+            count(Role.GOLD).label("gold_count"),
+            count(Role.TRAINEE).label("trainee_count"),
+            func.coalesce(func.sum(case((ready, 1), else_=0)), 0).label("video_count"),
+            tasks.c.pass_score,
+            tasks.c.retrain_score,
+        )
+        .select_from(tasks.outerjoin(videos, tasks.c.task_id == videos.c.task_id))
+        .group_by(tasks.c.id)
+        .order_by(tasks.c.task_id)
+    )
+    return [TaskFigures(**row._mapping) for row in connection.execute(query)]
+
+
+def _step(row: Row[Any]) -> Step:
+    has_span = row.start_sec is not None and row.end_sec is not None
+    return Step(
+        index=row.step_index,
+        name_ja=row.name_ja,
+        name_en=row.name_en,
+        span=TimeSpan(row.start_sec, row.end_sec) if has_span else None,
+        expected_duration_sec=row.expected_duration_sec,
+        min_duration_sec=row.min_duration_sec,
+        max_duration_sec=row.max_duration_sec,
+        is_critical=row.is_critical,
+        description=row.description,
+    )
+
+
+def list_steps(connection: Connection, task_id: str) -> tuple[Step, ...]:
+    """The defined steps of a task by index; empty where nobody defined any."""
+    rows = connection.execute(
+        select(task_steps).where(task_steps.c.task_id == task_id).order_by(task_steps.c.step_index)
+    )
+    return tuple(_step(row) for row in rows)
+
+
+def delete_steps(connection: Connection, task_id: str) -> int:
+    """Remove a task's step definitions; returns how many there were."""
+    result = connection.execute(task_steps.delete().where(task_steps.c.task_id == task_id))
+    return int(result.rowcount)
+
+
+def insert_steps(connection: Connection, task_id: str, steps: Sequence[Step]) -> None:
+    """Add step definitions to a task that has none."""
+    rows = [
+        {
+            "task_id": task_id,
+            "step_index": step.index,
+            "name_ja": step.name_ja,
+            "name_en": step.name_en,
+            "start_sec": step.span.start_sec if step.span else None,
+            "end_sec": step.span.end_sec if step.span else None,
+            "expected_duration_sec": step.expected_duration_sec,
+            "min_duration_sec": step.min_duration_sec,
+            "max_duration_sec": step.max_duration_sec,
+            "is_critical": step.is_critical,
+            "description": step.description,
+        }
+        for step in steps
+    ]
+    if rows:
+        connection.execute(task_steps.insert(), rows)

@@ -1,0 +1,64 @@
+"""Made-up features of executions with known content, for the tests of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sopilot.core.records import Producer, Step
+from sopilot.core.timespan import TimeSpan
+from sopilot.embed.base import Blocks, VideoFeatures
+
+HOP_SEC, CLIP_SEC, STEP_SEC = 0.6, 1.6, 7.2
+WIDTH = 60
+PRODUCER = Producer("made-up", "1")
+
+
+def execution(
+    order: Sequence[int],
+    *,
+    seed: int = 1,
+    stretch: dict[int, float] | None = None,
+    noise: float = 0.25,
+    place: float = 0.0,
+    versions: int = 0,
+    strange: float = 0.0,
+    strange_step: int | None = None,
+    freezes: Sequence[TimeSpan] = (),
+    quiet: Sequence[int] = (),
+    task: int = 0,
+) -> VideoFeatures:
+    """Features of the steps in `order`, 7.2 s each times their stretch.
+
+    place: offset of all numbers. strange: how far strange_step is from its usual look. quiet: slots
+    without movement. task: another number, other steps.
+    """
+    rng = np.random.default_rng(seed)
+    rows, energy = [], []
+    for slot, step in enumerate(order):
+        count = round(STEP_SEC * (stretch or {}).get(step, 1.0) / HOP_SEC)
+        share = np.linspace(0, 1, count)[:, None]
+        begin, way, other = np.random.default_rng([task, step]).normal(size=(3, WIDTH))
+        look = begin + 1.5 * share * way + (strange * other if step == strange_step else 0.0)
+        rows.append(look)
+        energy += [0.001 if slot in quiet else 0.05] * count
+    clean = np.concatenate(rows) + place
+    starts = np.arange(len(clean)) * HOP_SEC
+    duration = float(starts[-1] + HOP_SEC)
+    spans = np.stack([starts, np.minimum(starts + CLIP_SEC, duration)], axis=1)
+    spans[:, 0] -= 0.5  # centres lie in the middle of their share of the time line
+    spans = np.clip(spans, 0.0, duration)
+    blocks = {"crop": clean + noise * rng.normal(size=clean.shape)}
+    for version in range(1, versions + 1):
+        blocks[f"crop@{version}"] = clean + 0.4 * rng.normal(size=clean.shape)
+    return VideoFeatures(
+        PRODUCER, spans, Blocks(blocks), np.array(energy, np.float32), tuple(freezes), duration
+    )
+
+
+def marked(count: int) -> tuple[Step, ...]:
+    """Steps of a gold that was made with the order 0..count-1."""
+    return tuple(
+        Step(index=k, span=TimeSpan(STEP_SEC * k, STEP_SEC * (k + 1))) for k in range(count)
+    )
