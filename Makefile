@@ -52,7 +52,8 @@ docs: setup ## rewrite the generated tables in docs/ and .env.example
 	$(BIN)/python scripts/docs_tables.py
 
 bench: setup ## measure against the named peers; JSON under benchmarks/results/
-	$(BIN)/python -m benchmarks
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/bench.in
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: setup ## resolve requirements/*.in into hashed lock files
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o requirements/core.lock requirements/core.in
