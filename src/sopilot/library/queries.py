@@ -1,0 +1,252 @@
+"""All SQL on videos. Functions take a connection first; the caller owns the transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, text
+from sqlalchemy import true as sql_true
+
+from sopilot.core.errors import VideoNotFound, VideoNotReady
+from sopilot.core.records import Role
+from sopilot.library.schemas import Analysis, UploadMeta, VideoFilter, VideoRow, VideoStatus
+from sopilot.store.tables import tasks, videos
+from sopilot.store.times import now_text
+
+_FIELDS = tuple(VideoRow.__dataclass_fields__)
+_COLUMNS = tuple(videos.c[name] for name in _FIELDS)
+# Built once: making the statement anew costs more than running it.
+_BY_ID = select(*_COLUMNS).where(videos.c.id == bindparam("wanted"))
+_BY_UID = select(*_COLUMNS).where(videos.c.uid == bindparam("wanted"))
+
+
+def _video(row: Row[Any]) -> VideoRow:
+    values = dict(row._mapping)
+    values["role"] = Role(values["role"])
+    values["status"] = VideoStatus(values["status"])
+    values["step_boundaries"] = tuple(values["step_boundaries"] or ())
+    return VideoRow(**values)
+
+
+def get_video(connection: Connection, video: int | str) -> VideoRow:
+    """The row of an id or uid. Raises VideoNotFound."""
+    wanted = str(video)
+    by_id = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
+    if by_id:
+        row = connection.execute(_BY_ID, {"wanted": int(wanted)}).one_or_none()
+    else:
+        row = connection.execute(_BY_UID, {"wanted": wanted.lower()}).one_or_none()
+    if row is None:
+        raise VideoNotFound(f"there is no video {wanted}; GET /videos lists them")
+    return _video(row)
+
+
+def get_ready_video(connection: Connection, video: int | str) -> VideoRow:
+    """Like get_video; raises VideoNotReady while it is processed or when that failed."""
+    found = get_video(connection, video)
+    if found.status is not VideoStatus.READY:
+        advice = (
+            "wait until its status is ready"
+            if found.status is VideoStatus.PROCESSING
+            else f"upload another file ({found.error_message})"
+        )
+        raise VideoNotReady(
+            f"video {found.id} is {found.status}; {advice}",
+            {"video_id": found.id, "status": str(found.status)},
+        )
+    return found
+
+
+def get_video_of_job(connection: Connection, job_id: int) -> VideoRow:
+    """The video whose ingest job has this int id. Raises VideoNotFound."""
+    row = connection.execute(select(*_COLUMNS).where(videos.c.ingest_job_id == job_id)).first()
+    if row is None:
+        raise VideoNotFound(f"no video belongs to job {job_id}; it is not an ingest job")
+    return _video(row)
+
+
+def _conditions(chosen: VideoFilter) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = sql_true()
+    if chosen.task_id is not None:
+        found &= videos.c.task_id == chosen.task_id
+    if chosen.role is not None:
+        found &= videos.c.role == str(chosen.role)
+    if chosen.site_id is not None:
+        found &= videos.c.site_id == chosen.site_id
+    if chosen.is_gold is not None:
+        gold = videos.c.role == str(Role.GOLD)
+        found &= gold if chosen.is_gold else ~gold
+    return found
+
+
+def list_videos(
+    connection: Connection, chosen: VideoFilter, limit: int, offset: int
+) -> tuple[list[VideoRow], int]:
+    """One page, newest first, and the number of rows that the filter matches."""
+    matching = _conditions(chosen)
+    total = connection.execute(select(func.count()).select_from(videos).where(matching)).scalar()
+    rows = connection.execute(
+        select(*_COLUMNS).where(matching).order_by(videos.c.id.desc()).limit(limit).offset(offset)
+    )
+    return [_video(row) for row in rows], int(total or 0)
+
+
+def find_duplicate(
+    connection: Connection, sha256: str, task_id: str, role: Role
+) -> VideoRow | None:
+    """The newest usable row of the same bytes, task and role."""
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            videos.c.sha256 == sha256,
+            videos.c.task_id == task_id,
+            videos.c.role == str(role),
+            videos.c.status != str(VideoStatus.FAILED),
+        )
+        .order_by(videos.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _video(row)
+
+
+def first_ready_gold(connection: Connection, task_id: str) -> VideoRow | None:
+    """The task's reference gold, in which marked steps have their times: its lowest version."""
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            videos.c.task_id == task_id,
+            videos.c.role == str(Role.GOLD),
+            videos.c.status == str(VideoStatus.READY),
+        )
+        .order_by(videos.c.gold_version, videos.c.id)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _video(row)
+
+
+def insert_video(
+    connection: Connection,
+    *,
+    task_id: str,
+    role: Role,
+    sha256: str,
+    size_bytes: int,
+    meta: UploadMeta,
+    enforce_quality: bool,
+) -> int:
+    """A new processing row; returns its id. The task row must exist."""
+    now = now_text()
+    result = connection.execute(
+        videos.insert().values(
+            uid=str(uuid.uuid4()),
+            task_id=task_id,
+            role=str(role),
+            status=str(VideoStatus.PROCESSING),
+            sha256=sha256,
+            size_bytes=size_bytes,
+            original_filename=meta.original_filename,
+            site_id=meta.site_id,
+            camera_id=meta.camera_id,
+            operator_id_hash=meta.operator_id_hash,
+            recorded_at=meta.recorded_at,
+            enforce_quality=enforce_quality,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _update(connection: Connection, video_id: int, **values: object) -> None:
+    connection.execute(
+        videos.update().where(videos.c.id == video_id).values(updated_at=now_text(), **values)
+    )
+
+
+def set_ingest_job(connection: Connection, video_id: int, job_id: int) -> None:
+    """Tie a video to the job that ingests it."""
+    _update(connection, video_id, ingest_job_id=job_id)
+
+
+def mark_ready(connection: Connection, video: VideoRow, found: Analysis) -> None:
+    """Make a row ready; a gold gets the next version of its task (only ready golds count)."""
+    version = _next_gold_version(connection, video.task_id) if video.is_gold else None
+    _update(
+        connection,
+        video.id,
+        status=str(VideoStatus.READY),
+        gold_version=version,
+        info=dict(found.info),
+        quality=dict(found.quality),
+        duration_sec=found.duration_sec,
+        clip_count=found.clip_count,
+        step_boundaries=list(found.step_boundaries),
+        embedding_model=found.embedding_model,
+        producer=found.producer,
+        error_code=None,
+        error_message=None,
+    )
+
+
+def _next_gold_version(connection: Connection, task_id: str) -> int:
+    # The row lock (PostgreSQL; SQLite writers are alone) keeps two golds from the same number.
+    connection.execute(select(tasks.c.id).where(tasks.c.task_id == task_id).with_for_update())
+    highest = connection.execute(
+        select(func.max(videos.c.gold_version)).where(videos.c.task_id == task_id)
+    ).scalar()
+    return int(highest or 0) + 1
+
+
+def mark_failed(connection: Connection, video_id: int, code: str, message: str) -> None:
+    """Make a row failed, with the reason that its readers see."""
+    _update(
+        connection,
+        video_id,
+        status=str(VideoStatus.FAILED),
+        error_code=code,
+        error_message=message,
+    )
+
+
+def content_is_used(connection: Connection, sha256: str) -> bool:
+    """Does any row that has not failed still stand on these bytes?"""
+    row = connection.execute(
+        select(videos.c.id)
+        .where(videos.c.sha256 == sha256, videos.c.status != str(VideoStatus.FAILED))
+        .limit(1)
+    ).first()
+    return row is not None
+
+
+def used_contents(connection: Connection) -> set[str]:
+    """Content hashes that rows which have not failed stand on."""
+    rows = connection.execute(
+        select(videos.c.sha256).where(videos.c.status != str(VideoStatus.FAILED)).distinct()
+    )
+    return {row.sha256 for row in rows}
+
+
+def lock_content(connection: Connection, sha256: str) -> None:
+    """Keep other writers of the same bytes out until this transaction ends.
+
+    SQLite writers are alone anyway; PostgreSQL needs the advisory lock so that the last row's
+    removal and a new upload of the same file cannot cross.
+    """
+    if connection.dialect.name == "postgresql":
+        key = int(sha256[:15], 16)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def clip_totals(connection: Connection) -> Sequence[tuple[str, int]]:
+    """Clips of ready videos per task, for the metrics."""
+    rows = connection.execute(
+        select(videos.c.task_id, func.sum(videos.c.clip_count))
+        .where(videos.c.status == str(VideoStatus.READY))
+        .group_by(videos.c.task_id)
+        .order_by(videos.c.task_id)
+    )
+    return [(row[0], int(row[1] or 0)) for row in rows]

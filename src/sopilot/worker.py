@@ -1,0 +1,87 @@
+"""Which handler works on which kind of job, and the processes that run them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from sopilot.core.config import Settings
+from sopilot.core.log import configure_logging
+from sopilot.embed.base import VideoFeatures
+from sopilot.jobs.context import Kind
+from sopilot.jobs.loop import Kinds, run_worker
+from sopilot.jobs.pool import WorkerPool
+from sopilot.jobs.stop import Stop, stop_on_signals
+from sopilot.library.add import INGEST_KIND
+from sopilot.library.ingest import fail_video, ingest_video
+from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop.evaluate import SCORE_KIND
+from sopilot.sop.jobs import score_videos
+from sopilot.sop.result import step_edges
+from sopilot.sop.segment import propose_steps
+
+_TARGET = "sopilot.worker:run_embedded"
+
+
+def kinds_of(runtime: Runtime) -> Kinds:
+    """The table kind -> handler, bound to the handles of this process."""
+    return {
+        INGEST_KIND: Kind(
+            lambda context: ingest_video(runtime, context, _boundaries),
+            on_failure=lambda connection, job, error: fail_video(runtime, connection, job, error),
+        ),
+        SCORE_KIND: Kind(lambda context: score_videos(runtime, context)),
+    }
+
+
+def _boundaries(features: VideoFeatures) -> tuple[int, ...]:
+    spans = [step.span for step in propose_steps(features)]
+    return tuple(step_edges(features.clip_spans, spans))
+
+
+def embedded_pool(settings: Settings) -> WorkerPool:
+    """The worker processes of a single-machine installation; start and stop them with it."""
+    arguments = {"settings": settings.model_dump_json(exclude={"api_key"})}
+    return WorkerPool(_TARGET, arguments, settings.score_workers)
+
+
+def run_embedded(arguments: Mapping[str, Any], stop: Stop) -> None:
+    """One process of the pool."""
+    settings = Settings.model_validate_json(arguments["settings"])
+    configure_logging(settings.log_level, settings.log_form)
+    _run(settings, stop)
+
+
+def run_standalone(settings: Settings, *, burst: bool = False) -> None:
+    """`sopilot worker`: work until SIGTERM or SIGINT; with burst, until no job is ready."""
+    stop: Stop = _UntilIdle() if burst else stop_on_signals()
+    _run(settings, stop)
+
+
+def _run(settings: Settings, stop: Stop) -> None:
+    runtime = open_runtime(settings)
+    try:
+        run_worker(
+            runtime.database,
+            kinds_of(runtime),
+            stop,
+            lease_sec=settings.job_lease_seconds,
+            transport=runtime.transport,
+        )
+    finally:
+        close_runtime(runtime)
+
+
+class _UntilIdle:
+    """The Stop of a burst: set as soon as the worker would have to wait for work."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._event.set()
+        return True
