@@ -1,0 +1,98 @@
+"""Is the installation able to work? Read on request; nothing is remembered between requests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from sqlalchemy import text
+
+from sopilot import __version__
+from sopilot.api.schemas import (
+    DatabaseCheck,
+    DiskCheck,
+    EmbedderCheck,
+    HealthChecks,
+    HealthResponse,
+    ReadinessResponse,
+    StatusResponse,
+)
+from sopilot.core.errors import StoreError
+from sopilot.core.records import Role
+from sopilot.jobs.queries import count_jobs
+from sopilot.jobs.records import JobState
+from sopilot.runtime import Runtime
+
+_LEAST_FREE_BYTES = 200 * 1024 * 1024
+_GIGABYTE_BYTES = 1e9
+
+
+def embedder_name(runtime: Runtime) -> str:
+    """Public name of what makes the features."""
+    return runtime.embedder.producer_for(Role.TRAINEE).version
+
+
+def _check_database(runtime: Runtime) -> DatabaseCheck:
+    started_sec = time.perf_counter()
+    try:
+        with runtime.database.read() as connection:
+            connection.execute(text("SELECT 1"))
+    except StoreError:
+        return DatabaseCheck(status="down", latency_ms=None)
+    return DatabaseCheck(
+        status="up", latency_ms=round(1000 * (time.perf_counter() - started_sec), 2)
+    )
+
+
+def _check_disk(runtime: Runtime) -> DiskCheck:
+    root = runtime.blobs.root
+    try:
+        usage = shutil.disk_usage(root)
+    except OSError:
+        return DiskCheck(status="down", free_gb=None, total_gb=None, writable=False)
+    writable = os.access(root, os.W_OK | os.X_OK)
+    return DiskCheck(
+        status="up" if writable and usage.free >= _LEAST_FREE_BYTES else "down",
+        free_gb=round(usage.free / _GIGABYTE_BYTES, 1),
+        total_gb=round(usage.total / _GIGABYTE_BYTES, 1),
+        writable=writable,
+    )
+
+
+def check_health(runtime: Runtime) -> HealthResponse:
+    """Database, disk and embedder; unhealthy without a database, degraded without disk."""
+    checks = HealthChecks(
+        database=_check_database(runtime),
+        disk=_check_disk(runtime),
+        embedder=EmbedderCheck(status="up", name=embedder_name(runtime), failed_over=False),
+    )
+    has_database = checks.database.status == "up"
+    if not has_database:
+        return HealthResponse(status="unhealthy", checks=checks, db=False, version=__version__)
+    status = "healthy" if checks.disk.status == "up" else "degraded"
+    return HealthResponse.model_validate(
+        {"status": status, "checks": checks, "db": True, "version": __version__}
+    )
+
+
+def check_readiness(runtime: Runtime) -> ReadinessResponse:
+    """May requests be sent here?"""
+    has_database = _check_database(runtime).status == "up"
+    details = {"database": "ok" if has_database else "unavailable", "embedder": "ok"}
+    return ReadinessResponse(ready=has_database, details=details)
+
+
+def read_status(runtime: Runtime, *, is_known_caller: bool) -> StatusResponse:
+    """What runs here; the server's paths are for callers with credentials only."""
+    with runtime.database.read() as connection:
+        counts = count_jobs(connection)
+    waiting = sum(count for (_, state), count in counts.items() if state is JobState.QUEUED)
+    return StatusResponse(
+        version=__version__,
+        primary_task_id=runtime.settings.primary_task_id,
+        embedder=embedder_name(runtime),
+        embedder_stats=None,
+        queue_depth=waiting,
+        data_dir=str(runtime.blobs.root) if is_known_caller else None,
+    )

@@ -1,0 +1,84 @@
+"""Tasks: profiles and step definitions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from sopilot.api.auth import Admin, Viewer
+from sopilot.api.deps import RuntimeDep, SettingsDep, TaskId, failures
+from sopilot.api.schemas import (
+    StepsDeleted,
+    StepsResponse,
+    StepsUpdate,
+    TaskList,
+    TaskProfileResponse,
+    TaskProfileUpdate,
+    profile_response,
+    steps_response,
+    task_list,
+)
+from sopilot.library.queries import first_ready_gold
+from sopilot.sop import queries, tasks
+from sopilot.sop.steps import parse_steps
+
+router = APIRouter(tags=["tasks"])
+
+
+@router.get("/tasks", summary="List tasks", responses=failures())
+def list_tasks(_: Viewer, runtime: RuntimeDep) -> TaskList:
+    """Every task with its ready videos counted."""
+    with runtime.database.read() as connection:
+        return task_list(queries.list_tasks(connection))
+
+
+@router.get("/task-profile", summary="Read a task profile", responses=failures(404))
+def get_task_profile(_: Viewer, runtime: RuntimeDep, task_id: TaskId = None) -> TaskProfileResponse:
+    """Thresholds, weights and severities in force."""
+    wanted = task_id or runtime.settings.primary_task_id
+    with runtime.database.read() as connection:
+        return profile_response(tasks.get_profile(connection, runtime.settings, wanted))
+
+
+@router.put("/task-profile", summary="Change a task profile", responses=failures(409, 422))
+def put_task_profile(
+    changes: TaskProfileUpdate, _: Admin, runtime: RuntimeDep, task_id: TaskId = None
+) -> TaskProfileResponse:
+    """Change the given fields; later scores use and record the new version."""
+    wanted = task_id or runtime.settings.primary_task_id
+    given = changes.model_dump(exclude_none=True)
+    with runtime.database.write() as connection:
+        profile = tasks.change_profile(connection, runtime.settings, wanted, given)
+    return profile_response(profile)
+
+
+@router.get("/tasks/steps", summary="Read the steps of a task", responses=failures())
+def get_steps(
+    _: Viewer, runtime: RuntimeDep, settings: SettingsDep, task_id: TaskId = None
+) -> StepsResponse:
+    """The defined steps; none where the program proposes them from the gold."""
+    wanted = task_id or settings.primary_task_id
+    with runtime.database.read() as connection:
+        return steps_response(wanted, queries.list_steps(connection, wanted))
+
+
+@router.put("/tasks/steps", summary="Define the steps of a task", responses=failures(409, 422))
+def put_steps(
+    body: StepsUpdate, _: Admin, runtime: RuntimeDep, task_id: TaskId = None
+) -> StepsResponse:
+    """Replace all step definitions; their times lie in the task's first gold."""
+    wanted = task_id or runtime.settings.primary_task_id
+    with runtime.database.write() as connection:
+        gold = first_ready_gold(connection, wanted)
+        steps = parse_steps(body.steps, gold.duration_sec if gold else None)
+        return steps_response(
+            wanted, tasks.replace_steps(connection, runtime.settings, wanted, steps)
+        )
+
+
+@router.delete("/tasks/steps", summary="Forget the steps of a task", responses=failures())
+def delete_steps(_: Admin, runtime: RuntimeDep, task_id: TaskId = None) -> StepsDeleted:
+    """Remove all step definitions; the program proposes steps again."""
+    wanted = task_id or runtime.settings.primary_task_id
+    with runtime.database.write() as connection:
+        count = queries.delete_steps(connection, wanted)
+    return StepsDeleted(task_id=wanted, deleted_count=count)

@@ -1,0 +1,129 @@
+"""Videos: upload, list, look, quality, bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.responses import FileResponse
+
+from sopilot.api import ingest
+from sopilot.api.auth import Operator, Viewer
+from sopilot.api.deps import Offset, RuntimeDep, answer, failures
+from sopilot.api.files import video_file
+from sopilot.api.schemas import (
+    IngestJobResponse,
+    QualityReportResponse,
+    VideoDetailResponse,
+    VideoIngestResponse,
+    VideoPage,
+    ingest_job,
+    video_detail,
+    video_item,
+)
+from sopilot.core.records import Role
+from sopilot.jobs import queries as jobs
+from sopilot.library import queries
+from sopilot.library.schemas import VideoFilter
+
+router = APIRouter(tags=["videos"])
+
+VideoId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
+
+
+@router.post(
+    "/gold",
+    summary="Upload a gold (reference) video",
+    response_model=VideoIngestResponse,
+    responses=ingest.ACCEPTED | failures(400, 409, 413, 422),
+    openapi_extra=ingest.request_body(is_gold=True),
+)
+async def upload_gold(request: Request, principal: Operator, runtime: RuntimeDep) -> Response:
+    """Store and analyse a gold. With `enforce_quality=true` a recording below the quality limits
+    is refused with 422 and removed."""
+    return await ingest.upload(request, runtime, principal, Role.GOLD)
+
+
+@router.post(
+    "/videos",
+    summary="Upload a trainee video",
+    response_model=VideoIngestResponse,
+    responses=ingest.ACCEPTED | failures(400, 409, 413, 422),
+    openapi_extra=ingest.request_body(is_gold=False),
+)
+async def upload_video(request: Request, principal: Operator, runtime: RuntimeDep) -> Response:
+    """Store and analyse a video. Answers when it is ready; with `?async=true` or
+    `Prefer: respond-async` at once, with 202 and the job's address in `Location`."""
+    return await ingest.upload(request, runtime, principal, None)
+
+
+@router.get("/videos", summary="List videos", responses=failures(422))
+def list_videos(
+    _: Viewer,
+    runtime: RuntimeDep,
+    task_id: Annotated[str | None, Query(max_length=128)] = None,
+    role: Literal["gold", "trainee", "audit"] | None = None,
+    site_id: Annotated[str | None, Query(max_length=128)] = None,
+    is_gold: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=2000)] = 200,
+    offset: Offset = 0,
+) -> VideoPage:
+    """Newest first; `total` counts what the filter matches."""
+    chosen = VideoFilter(task_id, Role(role) if role else None, site_id, is_gold)
+    with runtime.database.read() as connection:
+        rows, total = queries.list_videos(connection, chosen, limit, offset)
+    items = [video_item(row) for row in rows]
+    return VideoPage(items=items, total=total, has_more=offset + len(items) < total)
+
+
+@router.get("/videos/jobs/{job_id}", summary="Look at an ingest job", responses=failures(404))
+def get_ingest_job(job_id: VideoId, _: Viewer, runtime: RuntimeDep) -> IngestJobResponse:
+    """State and progress of the job that makes a video ready."""
+    with runtime.database.read() as connection:
+        job = jobs.get_job(connection, job_id)
+        return ingest_job(queries.get_video_of_job(connection, job.id), job)
+
+
+@router.get(
+    "/videos/{video_id}",
+    summary="Look at a video",
+    response_model=VideoDetailResponse,
+    responses=failures(404),
+)
+def get_video(video_id: VideoId, _: Viewer, runtime: RuntimeDep) -> Response:
+    """Everything that is known about a video; a failed one has `error`."""
+    with runtime.database.read() as connection:
+        return answer(video_detail(queries.get_video(connection, video_id)))
+
+
+@router.get(
+    "/videos/{video_id}/quality", summary="Read the quality report", responses=failures(404, 409)
+)
+def get_quality(video_id: VideoId, _: Viewer, runtime: RuntimeDep) -> QualityReportResponse:
+    """The report that was made when the video was analysed."""
+    with runtime.database.read() as connection:
+        video = queries.get_ready_video(connection, video_id)
+    return QualityReportResponse.model_validate(video.quality)
+
+
+@router.head("/videos/{video_id}/file", include_in_schema=False)
+@router.get(
+    "/videos/{video_id}/file",
+    summary="Download the video",
+    response_class=FileResponse,
+    responses=ingest.BYTES | failures(404, 409),
+)
+@router.head("/videos/{video_id}/stream", include_in_schema=False)
+@router.get(
+    "/videos/{video_id}/stream",
+    summary="Play the video",
+    response_class=FileResponse,
+    responses=ingest.BYTES | failures(404, 409),
+)
+def get_file(video_id: VideoId, request: Request, _: Viewer, runtime: RuntimeDep) -> Response:
+    """The bytes as uploaded: Range, HEAD and If-None-Match are understood."""
+    with runtime.database.read() as connection:
+        video = queries.get_ready_video(connection, video_id)
+    path = runtime.blobs.local_path("raw", video.sha256)
+    is_download = request.url.path.endswith("/file")
+    return video_file(video, path, request.headers.get("if-none-match"), is_download=is_download)

@@ -1,0 +1,96 @@
+"""Properties that every route has: a least role, a summary, its errors, its twins."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from sopilot.api.app import ALIAS_PREFIXES, ROUTERS, create_app
+from sopilot.api.auth import Access
+from sopilot.api.openapi import least_roles
+from sopilot.api.routers import docs
+from sopilot.core.config import load_settings
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return create_app(load_settings(data_dir=tmp_path_factory.mktemp("data")))
+
+
+def routes() -> list[APIRoute]:
+    found = [r for router in (*ROUTERS, docs.router) for r in router.routes]
+    return [route for route in found if isinstance(route, APIRoute)]
+
+
+def test_every_route_declares_its_least_role() -> None:
+    assert len(routes()) > 20
+    bare = [route.path for route in routes() if len(list(least_roles(route.dependant))) != 1]
+    assert bare == []
+
+
+def test_only_these_routes_are_public() -> None:
+    public = {r.path for r in routes() if Access.PUBLIC in least_roles(r.dependant)}
+    assert public == {"/", "/health", "/readiness", "/status", "/metrics", "/docs"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "role"),
+    [
+        ("GET", "/videos", Access.VIEWER),
+        ("GET", "/score/{job_id}", Access.VIEWER),
+        ("POST", "/gold", Access.OPERATOR),
+        ("POST", "/videos", Access.OPERATOR),
+        ("POST", "/score", Access.OPERATOR),
+        ("POST", "/score/{job_id}/cancel", Access.OPERATOR),
+        ("PUT", "/task-profile", Access.ADMIN),
+        ("PUT", "/tasks/steps", Access.ADMIN),
+        ("DELETE", "/tasks/steps", Access.ADMIN),
+    ],
+)
+def test_roles_follow_the_contract(method: str, path: str, role: Access) -> None:
+    [route] = [r for r in routes() if r.path == path and method in r.methods]
+    assert list(least_roles(route.dependant)) == [role]
+
+
+def test_the_schema_is_complete(app: FastAPI) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        schema = app.openapi()
+    operations = [
+        (f"{method} {path}", operation)
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert [name for name, found in operations if not found.get("summary")] == []
+    assert [name for name, found in operations if not found.get("description")] == []
+    guarded = [(name, found) for name, found in operations if found.get("security")]
+    assert len(guarded) >= 15
+    assert [name for name, found in guarded if "401" not in found["responses"]] == []
+    assert not any(prefix in name for prefix in ALIAS_PREFIXES for name, _ in operations)
+
+
+def test_uploads_document_both_forms_of_a_body(app: FastAPI) -> None:
+    body: dict[str, Any] = app.openapi()["paths"]["/gold"]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "video/*"}
+    assert "enforce_quality" in body["multipart/form-data"]["schema"]["properties"]
+
+
+def test_making_the_application_touches_no_file(tmp_path: Path) -> None:
+    create_app(load_settings(data_dir=tmp_path / "data"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_endpoints_are_short() -> None:
+    long = {}
+    for route in routes():
+        lines = inspect.getsource(route.endpoint).splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith(("def ", "async def ")))
+        if len(lines) - start > 22:  # 15 of body, the rest signature
+            long[route.path] = len(lines) - start
+    assert long == {}

@@ -1,0 +1,55 @@
+"""What the analysis is keyed by, and how it names a refused file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sopilot.core.config import Settings, load_settings
+from sopilot.core.errors import BadUpload, SopilotError
+from sopilot.core.records import Role, no_progress
+from sopilot.embed.base import comparison_key
+from sopilot.embed.open import open_embedder
+from sopilot.library.analyze import analyze, feature_producer, media_producer
+
+MASKED = {"privacy_mask_enabled": True, "privacy_mask_rects": "0:0:0.5:0.5"}
+
+
+def fingerprints(settings: Settings) -> tuple[str, str]:
+    features = feature_producer(settings, open_embedder(settings), Role.GOLD)
+    return features.fingerprint, media_producer(settings).fingerprint
+
+
+def test_a_privacy_mask_is_part_of_both_keys() -> None:
+    plain, masked = fingerprints(load_settings()), fingerprints(load_settings(**MASKED))
+    other = fingerprints(load_settings(**MASKED | {"privacy_mask_mode": "blur"}))
+    assert len({*plain, *masked, *other}) == 6
+
+
+def test_masked_and_unmasked_features_are_not_comparable() -> None:
+    keys = {
+        comparison_key(feature_producer(settings, open_embedder(settings), role))
+        for settings in (load_settings(), load_settings(**MASKED))
+        for role in (Role.GOLD, Role.TRAINEE)
+    }
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no video\n" * 50])
+def test_a_refusal_names_the_senders_file_not_ours(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / ("ab" * 32)
+    path.write_bytes(content)
+    arguments = {
+        "path": str(path),
+        "name": "shift 7.mp4",
+        "sha256": path.name,
+        "role": "trainee",
+        "folder": str(tmp_path),
+        "settings": load_settings().model_dump(mode="json", exclude={"api_key"}),
+    }
+    with pytest.raises(SopilotError, match=r"shift 7\.mp4") as caught:
+        analyze(arguments, no_progress)
+    assert path.name not in caught.value.message
+    assert str(tmp_path) not in caught.value.message
+    assert isinstance(caught.value, BadUpload) is (content == b"")
