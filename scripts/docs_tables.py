@@ -40,7 +40,8 @@ def settings_table() -> str:
 
 def error_table() -> str:
     """Code, class, HTTP status, whether a job tries again; parents before children."""
-    from sopilot.api.errors import error_tree, status_of
+    from sopilot.api.errors import status_of
+    from sopilot.core.errors import error_tree
 
     lines = ["| code | class | HTTP | retried |", "|---|---|---|---|"]
     for kind in error_tree():

@@ -37,7 +37,7 @@ def version() -> None:
 
 def main() -> None:
     """Run a command; known failures print one sentence and exit with their code."""
-    from sopilot.core.errors import InputError, JobCancelled, SopilotError
+    from sopilot.core.errors import InputError, JobCancelled, MediaError, SopilotError
 
     try:
         app()
@@ -47,7 +47,7 @@ def main() -> None:
     except JobCancelled as error:
         complain(error.message)
         sys.exit(ExitCode.INTERRUPTED)
-    except InputError as error:
+    except (InputError, MediaError) as error:
         complain(f"{error.code}: {error.message}")
         sys.exit(ExitCode.USAGE)
     except SopilotError as error:

@@ -34,7 +34,7 @@ def demo(
     data_dir: Annotated[
         Path, typer.Option("--data-dir", help="Folder for films, database and reports.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed films another procedure.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed films another procedure.")] = 20,
     json_target: Annotated[
         str | None, typer.Option("--json", help="Write the truth table to PATH, or - for stdout.")
     ] = None,
@@ -80,9 +80,12 @@ def _film_all(
 
 def film_one(planned: PlannedFilm, folder: Path) -> Path:
     """Draw and encode one film (in a child process); a finished file of the same plan is kept."""
+    import cv2
+
     from sopilot.evaluation.demo import film_planned
     from sopilot.evaluation.generated.film import write_film
 
+    cv2.setNumThreads(1)  # the films are drawn side by side already
     path = folder / f"{planned.suite_seed:03d}-{planned.name}.mp4"
     if not path.exists():
         staged = path.with_suffix(".part.mp4")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sopilot.core.config import Settings
-from sopilot.core.errors import JobCancelled, SopilotError
+from sopilot.core.errors import JobCancelled, error_from_record
 from sopilot.core.records import Progress, Role, Step, no_progress
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
@@ -24,12 +24,6 @@ from sopilot.sop.evaluate import ScoreOrder, submit
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.tasks import task_opener
 from sopilot.worker import kinds_of
-
-
-class JobFailed(SopilotError):
-    """A job of this command ended without a result; code and message are the job's."""
-
-    code = "JOB_FAILED"
 
 
 @contextmanager
@@ -66,7 +60,7 @@ def bring_in(
 ) -> VideoRow:
     """The ready row of a file; analysed now unless these bytes are known in this task and role.
 
-    Raises BadUpload, FileTooLarge, TaskNotAllowed, JobFailed with what ingest found, DiskFull.
+    Raises BadUpload, FileTooLarge, TaskNotAllowed, DiskFull, MediaError: what ingest found.
     """
     added = queue_file(runtime, path, task_id, role)
     _work(runtime, added.job.id, progress, str(path))
@@ -96,7 +90,7 @@ def score_now(
 ) -> ScoreRow:
     """Score a trainee against golds, the first being the reference of the steps.
 
-    Raises what `sop.evaluate.submit` raises, and JobFailed.
+    Raises what `sop.evaluate.submit` raises, and what failed the job.
     """
     row = score_order(runtime, [gold.id for gold in golds], trainee.id, steps)
     _work(runtime, row.job_id, progress, f"score {row.id}")
@@ -116,9 +110,11 @@ def _work(runtime: Runtime, job_id: int, progress: Progress, subject: str) -> No
 
 
 def require_success(job: Job, subject: str) -> None:
-    """Raise JobCancelled or JobFailed when a finished job did not complete."""
+    """Raise what ended a finished job that did not complete, typed as its code says."""
     if job.state is JobState.COMPLETED:
         return
     if job.state is JobState.CANCELLED:
         raise JobCancelled(f"{subject}: cancelled; nothing half-written was kept")
-    raise JobFailed(f"{subject}: {job.error_message} ({job.error_code})", job.error_details)
+    raise error_from_record(
+        job.error_code or "", f"{subject}: {job.error_message}", job.error_details
+    )

@@ -29,7 +29,7 @@ The message says the value, the allowed range and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 
@@ -201,3 +201,18 @@ class PortInUse(SopilotError):
 
 class JobCancelled(SopilotError):
     code = "JOB_CANCELLED"
+
+
+def error_tree(root: type[SopilotError] = SopilotError) -> Iterator[type[SopilotError]]:
+    """The classes of the tree, parents before children."""
+    yield root
+    for child in root.__subclasses__():
+        yield from error_tree(child)
+
+
+def error_from_record(
+    code: str, message: str, details: Mapping[str, Any] | None = None
+) -> SopilotError:
+    """The typed error that a failed job's row describes; an unknown code gives the root class."""
+    kind = next((item for item in error_tree() if item.code == code), SopilotError)
+    return kind(message, details)

@@ -32,6 +32,9 @@ GONE_RATIO = 0.2
 clips better; without any evidence only when next to nothing of it is left. Keys: steps marked by
 a person. A proposed step may be half of one, and then a short showing proves less."""
 SURE_MISSING_NATS = 25.0
+LEAST_MISSING_STRENGTH = 0.9
+"""A missing step is critical: whoever reports one must mean it, so that the score of a single one
+lies below the usual pass mark of 60 and does not contradict the verdict."""
 FOREIGN_COMPARABILITY, FOREIGN_SIMILARITY = 0.45, 0.25
 """Below both, a step's clips show nothing of the task: other videos reach 0.1-0.4 and 0.0-0.25,
 other people's executions 0.6-1.1 and 0.3-0.9."""
@@ -198,7 +201,7 @@ def _missing(evidence: Evidence, absent: dict[int, float]) -> Iterator[Finding]:
             detail = "tail"
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=float(np.clip(nats / SURE_MISSING_NATS, 0.5, 1.0)),
+            strength=float(np.clip(nats / SURE_MISSING_NATS, LEAST_MISSING_STRENGTH, 1.0)),
             evidence=nats,
             evidence_unit="nats",
             step_index=step,

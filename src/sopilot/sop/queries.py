@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import ScoreNotFound
@@ -103,15 +103,20 @@ _LISTED = (
     jobs.c.finished_at,
 )
 _scores_and_jobs = scores.join(jobs, scores.c.job_id == jobs.c.id)
+# Built once: making the statement anew costs more than running it.
+_ONE = select(*_SCORE).select_from(_scores_and_jobs)
+_BY_ID = _ONE.where(scores.c.id == bindparam("wanted"))
+_BY_UID = _ONE.where(scores.c.uid == bindparam("wanted"))
 
 
 def get_score(connection: Connection, score: int | str) -> ScoreRow:
     """The row of an id or uid. Raises ScoreNotFound."""
     wanted = str(score)
     by_id = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
-    condition = scores.c.id == int(wanted) if by_id else scores.c.uid == wanted.lower()
-    query = select(*_SCORE).select_from(_scores_and_jobs).where(condition)
-    row = connection.execute(query).one_or_none()
+    if by_id:
+        row = connection.execute(_BY_ID, {"wanted": int(wanted)}).one_or_none()
+    else:
+        row = connection.execute(_BY_UID, {"wanted": wanted.lower()}).one_or_none()
     if row is None:
         raise ScoreNotFound(f"there is no score job {wanted}; GET /score lists them")
     values = dict(row._mapping)

@@ -1,0 +1,138 @@
+"""Named arrays in one file, npz without pickle: written piece by piece, read whole or thinned out,
+so that neither needs memory for the whole file. Equal arrays give equal bytes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sopilot.core.errors import DiskFull
+
+READ_ERRORS: Final = (
+    ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error,
+)  # fmt: skip
+"""What damaged bytes raise while they are read."""
+_PIECE_BYTES: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """An array that comes in parts along its first axis; together they have `shape`."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    parts: Iterable[NDArray[Any]]
+
+
+def whole(array: NDArray[Any]) -> Pieces:
+    """An array that is there already."""
+    return Pieces(array.dtype, array.shape, (array,))
+
+
+def write_arrays(
+    target: Path | IO[bytes], arrays: Mapping[str, Pieces], *, compression_level: int | None
+) -> None:
+    """Write arrays in the mapping's order; compression None = stored as they are.
+
+    Raises DiskFull, ValueError when parts do not add up to their shape, and what making a part
+    raises.
+    """
+    # A fresh ZipInfo has a fixed date: no clock reaches the bytes.
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            if compression_level is not None:
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry._compresslevel = compression_level  # type: ignore[attr-defined]
+            with archive.open(entry, "w", force_zip64=True) as member:
+                _write_array(member, array, name)
+
+
+def _write_array(member: IO[bytes], array: Pieces, name: str) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    np.lib.format.write_array_header_1_0(member, header)
+    rows = 0
+    for part in array.parts:
+        if part.shape[1:] != array.shape[1:] or part.dtype != array.dtype:
+            raise ValueError(f"a part of {name} is {part.dtype} {part.shape}, not {array.shape}")
+        member.write(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        rows += len(part)
+    if rows != array.shape[0]:
+        raise ValueError(f"the parts of {name} have {rows} rows, not {array.shape[0]}")
+
+
+class ArrayFile:
+    """An open file of arrays. Reading may raise any of READ_ERRORS."""
+
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        self._archive = zipfile.ZipFile(source)
+        self.names = tuple(
+            name.removesuffix(".npy") for name in self._archive.namelist() if name.endswith(".npy")
+        )
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def read(self, name: str, stride: int = 1) -> NDArray[Any]:
+        """Every stride-th row of an array, from the first; memory for these rows only."""
+        with self._archive.open(f"{name}.npy") as member:
+            shape, dtype = _read_header(member)
+            if not shape:
+                return np.frombuffer(_exactly(member, dtype.itemsize), dtype).reshape(())
+            out = np.empty((-(-shape[0] // stride), *shape[1:]), dtype)
+            row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
+            batch = max(1, _PIECE_BYTES // max(row_bytes, 1))
+            for first in range(0, shape[0], batch):
+                count = min(batch, shape[0] - first)
+                rows = np.frombuffer(_exactly(member, count * row_bytes), dtype)
+                picks = slice(-first % stride, None, stride)
+                target = slice(-(-first // stride), -(-(first + count) // stride))
+                out[target] = rows.reshape(count, *shape[1:])[picks]
+            return out
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+
+def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version != (1, 0):
+        raise ValueError(f"array version {version} is unknown")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
+    if fortran_order or dtype.hasobject:
+        raise ValueError("the array is not stored row by row as plain numbers")
+    return shape, dtype
+
+
+def _exactly(member: IO[bytes], size_bytes: int) -> bytes:
+    data = member.read(size_bytes)
+    if len(data) < size_bytes:
+        raise EOFError(f"{len(data)} of {size_bytes} bytes are left")
+    return data
+
+
+def staged_write(path: Path, arrays: Mapping[str, Pieces], compression_level: int | None) -> None:
+    """write_arrays to a path; a full disk is named. Raises DiskFull."""
+    try:
+        write_arrays(path, arrays, compression_level=compression_level)
+    except OSError as error:
+        raise DiskFull(
+            f"{path.name} cannot be written ({error.strerror}); free space in the data folder, "
+            "then retry"
+        ) from error
+
+
+__all__ = ["READ_ERRORS", "ArrayFile", "DTypeLike", "Pieces", "whole", "write_arrays"]
