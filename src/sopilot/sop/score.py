@@ -44,8 +44,8 @@ WEIGHT_OF: Mapping[EventType, WeightName] = MappingProxyType(
 )
 """The weight that scales the loss of a type; source: architecture.md section 5."""
 
-CONFORMITY_SHARE = 0.25
-"""Share of the score that conformity 0 takes; source: design/scoring.md 4.7."""
+LEAST_CONFORMITY = 1e-4
+"""What conformity 0 counts as: the score is then below 0.01 and the shares stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ def finding_loss_nats(finding: Finding, weights: Weights) -> float:
 
 
 def conformity_loss_nats(conformity: float) -> float:
-    """-ln(1 - 0.25 (1 - conformity)) >= 0; conformity is held to 0-1."""
-    return -math.log1p(-CONFORMITY_SHARE * (1.0 - min(1.0, max(0.0, conformity))))
+    """-ln(conformity) >= 0; conformity is held to LEAST_CONFORMITY-1."""
+    return -math.log(min(1.0, max(LEAST_CONFORMITY, conformity)))
 
 
 def total_score(comparison: Comparison, weights: Weights | None = None) -> float:

@@ -58,9 +58,10 @@ def test_several_missing_steps_multiply() -> None:
     assert totals == pytest.approx([100 * 0.55**n for n in range(5)], abs=0.005)
 
 
-def test_conformity_zero_takes_a_quarter() -> None:
-    score = score_comparison(make_comparison(conformity=0.0))
-    assert (score.total, score.conformity_points) == (75.0, 25.0)
+@pytest.mark.parametrize(("conformity", "total"), [(0.0, 0.01), (0.5, 50.0), (0.75, 75.0)])
+def test_conformity_multiplies_the_score(conformity: float, total: float) -> None:
+    score = score_comparison(make_comparison(conformity=conformity))
+    assert (score.total, score.conformity_points) == (total, pytest.approx(100.0 - total))
 
 
 def test_a_weight_of_zero_gives_no_loss_and_a_larger_one_more() -> None:
