@@ -1,7 +1,7 @@
 """Composes hand-wash procedures with exact truth from clips of single steps.
 
 A cut is a list of units, each four neighbouring frames of one clip; `encode` writes it as a real
-video. Protocol: scoring.md 8.1. Footage that two executions share is left out (`common_steps`).
+video. Protocol: docs/scoring.md 7. Footage that two executions share is left out (`common_steps`).
 """
 
 from __future__ import annotations

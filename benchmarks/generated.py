@@ -1,6 +1,6 @@
 """The scorer on generated procedures: `python -m benchmarks.generated [--good 14] [--each 3]`.
 
-Protocol of scoring.md 2: per task one gold with marked steps, good trainees under full nuisance,
+Protocol: docs/scoring.md 7. Per task one gold with marked steps, good trainees in full nuisance,
 and films with each defect. Prints the figures; --write keeps them as JSON.
 """
 
@@ -75,7 +75,7 @@ def takes(task: int, good_count: int, each_count: int) -> Iterator[Take]:
 
 
 def gates(figures: Figures, _outcomes: Sequence[Outcome]) -> list[Gate]:
-    """The expectation of scoring.md 9.4 (one gold, marked steps), a noise unit below it."""
+    """The expectation of docs/scoring.md 7 (one gold, marked steps), a noise unit below it."""
     missing = figures.by_defect.get("missing")
     return [
         Gate("AUC good against defective", figures.auc, 0.95),

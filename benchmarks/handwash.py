@@ -1,8 +1,8 @@
 """The scorer on real footage: `python -m benchmarks.handwash [--sample 18]`.
 
 Hand-wash procedures composed from step clips (SOPILOT_TEST_DATA, default ../shared/data), one gold
-with marked steps, the six pairs without shared footage (scoring.md 8.1, 8.3). Prints the figures
-of scoring.md 8.7 with its DEV gates; --write keeps them as JSON.
+with marked steps, the six pairs without shared footage (docs/scoring.md 7). Prints the figures
+of docs/scoring.md 7 with its DEV gates; --write keeps them as JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Composing:
 
 
 def pairs(library: Library, folder: Path, sample: int | None, seed: int) -> list[Pair]:
-    """The clean pairs of scoring.md 8.3 (DEV, one gold), each with its whole or sampled suite."""
+    """The clean pairs (docs/scoring.md 7, one gold), each with its whole or sampled suite."""
     found = []
     for gold, trainee in permutations(EXECUTIONS, 2):
         steps = common_steps(library, folder, gold, trainee)
@@ -89,7 +89,7 @@ def sampled(cuts: Sequence[Cut], count: int, seed: Sequence[int]) -> list[Cut]:
 
 
 def gates(figures: Figures, outcomes: Sequence[Outcome]) -> list[Gate]:
-    """The DEV column of scoring.md 8.7; "named" there is `placed` here (see truth.Match)."""
+    """The DEV column of docs/scoring.md 7; "named" there is `placed` here (see truth.Match)."""
     rows = figures.by_defect
     scores = [o.score for o in outcomes if o.defect in SINGLE]
     below = share(o.score < 60 for o in outcomes if o.defect in BELOW)

@@ -28,7 +28,7 @@ from benchmarks.harness import (
 )
 from sopilot.core.config import load_settings
 from sopilot.core.records import Role, no_progress
-from sopilot.library.analyze import analyze
+from sopilot.library.analyze import analysis_arguments, analyze
 from sopilot.media.isolate import run_limited
 from sopilot.media.probe import hash_file
 
@@ -89,14 +89,9 @@ def _row(name: str, peer: str = _FLOOR, target: float | None = None) -> Row:
 
 def _arguments(path: Path, role: Role, folder: str) -> dict[str, Any]:
     settings = load_settings(data_dir=Path(folder))
-    return {
-        "path": str(path),
-        "name": path.name,
-        "sha256": "0" * 64,
-        "role": str(role),
-        "folder": folder,
-        "settings": settings.model_dump(mode="json", exclude={"api_key", "database_url"}),
-    }
+    return analysis_arguments(
+        settings, path, name=path.name, sha256="0" * 64, role=role, folder=Path(folder)
+    )
 
 
 def _in_child(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scores films through the product's own pipeline and prints the figures of scoring.md 8.7.
+"""Scores films through the product's own pipeline and prints the figures of docs/scoring.md 7.
 
 Shared by `benchmarks.generated` and `benchmarks.handwash`: features by the default embedder (kept
 per file, embedder and source code), comparison, score, decision, matching with the truth.

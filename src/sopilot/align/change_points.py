@@ -2,7 +2,7 @@
 
 Called by `sop.segment`; arrays only. A segment costs its clips' spread around their mean in the
 space of a Gaussian kernel; optimal partition by dynamic programming. Source: Arlot, Celisse and
-Harchaoui 2019; scoring.md 4.6.
+Harchaoui 2019; docs/scoring.md 2.
 """
 
 from __future__ import annotations

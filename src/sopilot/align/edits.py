@@ -15,7 +15,7 @@ EditKind = Literal["delete", "swap", "move", "replace", "insert"]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What evidence an edit must bring, in nats. Source: scoring.md 8.2, 9.4 (lambda 36)."""
+    """What evidence an edit must bring, in nats. Source: docs/scoring.md 3 (lambda 36)."""
 
     edit: float = 36.0
     swap: float = 2.0

@@ -3,7 +3,7 @@
 Called by `sop.model` once per view (a named block of the features); arrays only. Every recording
 is centred by its own mean clip, which removes place, light and person; columns are scaled by the
 golds' spread; principal axes from the Gram matrix; the evidence of class k is
-LDA_k / 40 + 8 cos(z, mean_k). Source: scoring.md 8.2, 10.5.
+LDA_k / 40 + 8 cos(z, mean_k). Source: docs/scoring.md 2.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LDA_TEMPERATURE = 40.0
 COSINE_GAIN = 8.0
 SHRINKAGE = 0.3
 MEDIAN_SHARE = 0.5
-"""Share of a class's own median in the video that is taken off its cosine (scoring.md 10.5)."""
+"""Share of a class's own median in the video that is taken off its cosine (docs/scoring.md 2)."""
 EVIDENCE_FLOOR = 0.005
 
 

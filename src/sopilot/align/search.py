@@ -2,7 +2,7 @@
 
 Called by `sop.compare` and `sop.interval`; arrays only. Every round evaluates all single edits at
 once: an unchanged beginning is read from prefix tables, an unchanged end from suffix tables, and
-the changed middles of all candidates grow together, segment by segment. Source: scoring.md 8.2.
+the changed middles of all candidates grow together, segment by segment. Source: docs/scoring.md 3.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from sopilot.core.timespan import TimeSpan, union
 from sopilot.sop.comparison import EventType, Finding
 
 COVER_SHARE = 0.5
-"""Share of a step that missing findings must cover to count as that step (scoring.md 2)."""
+"""Share of a step that missing findings must cover to count as that step (docs/scoring.md 7)."""
 LEAST_IOU = 0.5
 WILSON_Z = 1.959964
 
@@ -51,7 +51,7 @@ class Match:
     """A true event and what became of it.
 
     named: found with its type and place. placed: found at its place, where a missing step and a
-    step done otherwise stand for each other (scoring.md 8.3 counts this way).
+    step done otherwise stand for each other (docs/scoring.md 7 counts this way).
     """
 
     event: TrueEvent

@@ -104,6 +104,12 @@ def render_score_html(
     )
 
 
+def render_timeline_svg(record: Mapping[str, Any], language: Language = "en") -> str:
+    """The step timeline of a record alone, as an SVG document. Raises KeyError like the page."""
+    page = words(language)
+    return str(_timeline(record, _step_bars(record, language), _marks(record, language), page))
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(

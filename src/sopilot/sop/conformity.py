@@ -16,7 +16,7 @@ from sopilot.sop.execution import Execution
 from sopilot.sop.model import Reading, TaskModel, joint_points
 
 SPARE_SHARE, SPARE_NATS = 0.15, 40.0
-"""Evidence against the found order that no edit was worth. Source: scoring.md 8.2."""
+"""Evidence against the found order that no edit was worth. Source: docs/scoring.md 5."""
 LIKENESS_SHARE = 0.25
 LIKENESS_RANGE = (0.3, 0.8)
 COMPARABLE_RANGE = (0.15, 0.55)

@@ -19,11 +19,11 @@ from sopilot.sop.execution import Execution
 from sopilot.sop.model import TaskModel, frozen_sec
 
 WEAK_NATS, CLEAR_NATS = 28.0, 46.0
-"""Evidence of an edit: none of its strength below the first, all above. Source: scoring.md 10.5."""
+"""Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
 LEAST_STRENGTH = 0.25
 PACE_RANGE = (0.6, 1.35)
 LEAST_SHORT_PACE = 0.75
-"""How far a trainee's own pace may excuse a long dwell, and a short one. Source: scoring.md 4.4."""
+"""How far a trainee's own pace may excuse a long dwell, and a short one (docs/scoring.md 4)."""
 SHORT_RATIO = 0.9
 SHORT_NATS = {True: 5.0, False: 15.0}
 VERY_SHORT_RATIO = 0.5

@@ -2,7 +2,7 @@
 
 Replicates of one comparison: the class evidence gets smooth noise and a common gain, the
 likeness a common offset, and the order is searched and judged anew each time. Called by
-`sop.result`; deterministic by its seed. Source: scoring.md 4.8.
+`sop.result`; deterministic by its seed. Source: docs/scoring.md 6.
 """
 
 from __future__ import annotations

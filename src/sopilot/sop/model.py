@@ -2,7 +2,7 @@
 
 `fit` turns gold features and steps into a `TaskModel`; `sop.compare` reads trainees through it and
 may re-use it for many trainees. A step is cut into up to three parts, each a class, because reach,
-act and put back recur in all steps and only their sequence tells a step (scoring.md 9.3).
+act and put back recur in all steps and only their sequence tells a step (docs/scoring.md 2).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEAST_SHARE = 0.5
 LAYOUT_GATE = (0.7, 0.1)
 """The layout counts in full where its confidence exceeds the sum, not at all below the first.
 
-Source: scoring.md 9.3."""
+Source: docs/scoring.md 2."""
 EDGE_SEC = 0.3
 """Clips centred this near to a boundary show both steps and teach neither."""
 

@@ -35,7 +35,7 @@ DEFAULT_POLICY: Mapping[EventType, Severity] = MappingProxyType(
         EventType.FREEZE: Severity.CRITICAL,
     }
 )
-"""Severity per type; source: architecture.md section 5."""
+"""Severity per type; source: docs/scoring.md 4."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ FULL_LOSS: Mapping[EventType, float] = MappingProxyType(
     }
 )
 """P0: share of the score that a finding of strength 1 takes at default weights.
-Source: design/scoring.md 4.7; efficiency types 0.20 by architecture.md section 5."""
+Source: docs/scoring.md 5; efficiency types 0.20 likewise."""
 
 WEIGHT_OF: Mapping[EventType, WeightName] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ WEIGHT_OF: Mapping[EventType, WeightName] = MappingProxyType(
         EventType.OVER_TIME: "w_time",
     }
 )
-"""The weight that scales the loss of a type; source: architecture.md section 5."""
+"""The weight that scales the loss of a type; source: docs/scoring.md 5."""
 
 LEAST_CONFORMITY = 1e-4
 """What conformity 0 counts as: the score is then below 0.01 and the shares stay finite."""
@@ -70,7 +70,7 @@ class Score:
 def finding_loss_nats(finding: Finding, weights: Weights) -> float:
     """-ln(1 - p_e) >= 0 with p_e = 1 - (1 - P0 x strength)^(w / w0).
 
-    weights need not be normalised. Source: architecture.md section 5.
+    weights need not be normalised. Source: docs/scoring.md 5.
     """
     name = WEIGHT_OF[finding.type]
     share: float = getattr(weights.normalised(), name)
@@ -95,7 +95,7 @@ def score_comparison(comparison: Comparison, weights: Weights | None = None) -> 
     """The score and who lost how much of it.
 
     The total loss is shared in proportion to the -ln(1 - p_e) of the findings and of conformity,
-    since in a product the losses themselves do not add up. Source: architecture.md section 5.
+    since in a product the losses themselves do not add up. Source: docs/scoring.md 5.
     """
     used = weights or Weights()
     nats = [finding_loss_nats(finding, used) for finding in comparison.findings]

@@ -27,8 +27,9 @@ USUAL_SEC = 12.5
 """Prices of a boundary in units of one clip's kernel spread, tried in turn until steps take at
 most USUAL_SEC on average. No single price serves all work: hand washing needs 3, assembly with
 recurring movements 1.5; a step that is cut in two costs false alarms, too few steps hide defects.
-Source: scoring.md 9.2 (b), 10.1."""
-MOST_ROWS = 4000
+Source: docs/scoring.md 2."""
+MOST_ROWS = 600
+"""Clips that are looked at; a longer gold is thinned out evenly, which bounds time and memory."""
 BLUR_CLIPS = 3
 """Clips on either side of a cut that may show both sides: 1.6 s clips every 0.6 s."""
 

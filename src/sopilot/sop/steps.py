@@ -2,7 +2,7 @@
 
 Called by the command line (`--steps`) and by `/tasks/steps`. Every refusal is a BadSteps that
 names the place (file and line, or the step), the value and the remedy. Source of the format:
-architecture.md section 4.
+docs/steps.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from sopilot.core.errors import InsufficientClips
 from sopilot.embed.base import VideoFeatures
 
 VIEWS = ("crop", "layout")
-"""Close view of the hands, and layout of the whole picture. Source: scoring.md 9.4."""
+"""Close view of the hands, and layout of the whole picture. Source: docs/scoring.md 1."""
 
 
 def view_names(features: VideoFeatures) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ from sopilot.media.encode import VideoWriter
 Picture = NDArray[np.uint8]
 
 GOLD_LEVEL = 0.35
-"""Nuisance level of a careful gold (scoring.md 2)."""
+"""Nuisance level of a careful gold (docs/scoring.md 7)."""
 _DRAWN_PX_PER_UNIT = 2.0
 _SHADOW_PX_PER_UNIT = 0.5
 _NOISE_FIELDS = 6
