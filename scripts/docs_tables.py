@@ -44,7 +44,8 @@ def error_table() -> str:
     from sopilot.core.errors import error_tree
 
     lines = ["| code | class | HTTP | retried |", "|---|---|---|---|"]
-    for kind in error_tree():
+    # Only the public tree: bands derive a few private ones that never reach a caller.
+    for kind in (item for item in error_tree() if item.__module__ == "sopilot.core.errors"):
         retried = "yes" if kind.retryable else ""
         lines.append(f"| `{kind.code}` | {kind.__name__} | {status_of(kind)} | {retried} |")
     return "\n".join(lines)
