@@ -19,6 +19,10 @@ SPARE_SHARE, SPARE_NATS = 0.15, 40.0
 """Evidence against the found order that no edit was worth. Source: docs/scoring.md 5."""
 LIKENESS_SHARE = 0.25
 LIKENESS_RANGE = (0.3, 0.8)
+RECOGNISED_RANGE = (0.2, 0.6)
+"""Likeness relative to re-recordings: another task whose clips happen to fall into the gold's order
+reaches 0.35-0.7, other people at the same work 0.66 and more. Below the second the score falls with
+it, below the first nothing is left."""
 COMPARABLE_RANGE = (0.15, 0.55)
 """Below the first nothing is recognised, above the second the comparison counts in full."""
 
@@ -30,8 +34,9 @@ def conformity(found: Sequence[Execution], reading: Reading, spare_nats: float) 
     reached = float(weights @ [item.similarity for item in found])
     expected = max(float(weights @ [item.expected for item in found]), 1e-9)
     alike = _rise(reached / expected, LIKENESS_RANGE)
+    recognised = _rise(reached / expected, RECOGNISED_RANGE)
     comparable = _rise(reading.comparability, COMPARABLE_RANGE)
-    return float(order * (1.0 - LIKENESS_SHARE * (1.0 - alike)) * comparable)
+    return float(order * (1.0 - LIKENESS_SHARE * (1.0 - alike)) * recognised * comparable)
 
 
 def similarity_matrix(model: TaskModel, reading: Reading) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
-from sopilot.library.ingest import FEATURES
+from sopilot.library.analyze import FEATURES
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks

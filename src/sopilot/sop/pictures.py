@@ -11,8 +11,7 @@ from typing import Any
 from sopilot.core.records import Keyframe
 from sopilot.core.timespan import TimeSpan
 from sopilot.library import queries as library
-from sopilot.library.analyze import media_producer
-from sopilot.library.ingest import THUMBNAILS
+from sopilot.library.analyze import THUMBNAILS, media_producer
 from sopilot.media.keyframes import Strip, choose_keyframe
 from sopilot.report.html import DeviationPictures
 from sopilot.runtime import Runtime

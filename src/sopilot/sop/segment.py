@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.align.change_points import cut_count_free, cut_into, kernel_sums, uniform_cuts
-from sopilot.align.evidence import principal_axes, unit_rows
+from sopilot.align.evidence import unit_rows
 from sopilot.core.errors import BadSteps
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
@@ -30,6 +30,8 @@ recurring movements 1.5; a step that is cut in two costs false alarms, too few s
 Source: docs/scoring.md 2."""
 MOST_ROWS = 600
 """Clips that are looked at; a longer gold is thinned out evenly, which bounds time and memory."""
+AXIS_COUNT = 60
+_COLUMNS = 256
 BLUR_CLIPS = 3
 """Clips on either side of a cut that may show both sides: 1.6 s clips every 0.6 s."""
 
@@ -117,11 +119,32 @@ def _distances(gold: VideoFeatures) -> NDArray[np.float32]:
     stride = _stride(gold)
     total = np.zeros((len(range(0, gold.clip_count, stride)),) * 2, dtype=np.float32)
     for name in view_names(gold):
-        rows = gold.block(name)[::stride]
-        rows = rows - rows.mean(axis=0)
-        spread = rows.std(axis=0)
-        rows /= spread + 0.1 * np.sqrt(np.mean(spread**2)) + 1e-12
-        points = unit_rows(rows @ principal_axes(rows[:: max(1, len(rows) // 600)], 60))
+        points = _points(_inner_products(gold, name, stride))
         total -= points @ points.T
-    total += -total.min()
+    total -= total.min()
     return total
+
+
+def _inner_products(gold: VideoFeatures, name: str, stride: int) -> NDArray[np.float64]:
+    """(n, n) products of a view's clips, centred on the video, columns scaled by their spread.
+
+    Some columns at a time: the rows in single precision would be the largest array of an ingest.
+    """
+    rows = gold.blocks.half(name)[::stride]
+    parts = [slice(a, a + _COLUMNS) for a in range(0, rows.shape[1], _COLUMNS)]
+    means = np.concatenate([rows[:, part].mean(axis=0, dtype=np.float32) for part in parts])
+    spread = np.concatenate([rows[:, part].std(axis=0, dtype=np.float32) for part in parts])
+    scale = spread + 0.1 * np.sqrt(np.mean(spread**2)) + 1e-12
+    products = np.zeros((len(rows), len(rows)))
+    for part in parts:
+        columns = (rows[:, part].astype(np.float32) - means[part]) / scale[part]
+        products += columns @ columns.T
+    return products
+
+
+def _points(products: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(n, <= AXIS_COUNT) rows of length one: clips on the principal axes of all clips."""
+    values, vectors = np.linalg.eigh(products)
+    order = np.argsort(values)[::-1][:AXIS_COUNT]
+    order = order[values[order] > 1e-6 * max(float(values.max()), 1e-12)]
+    return unit_rows((vectors[:, order] * np.sqrt(values[order])).astype(np.float32))
