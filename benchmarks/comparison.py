@@ -16,10 +16,12 @@ from benchmarks.harness import Options, Row, absolute, compare, interleave, not_
 from sopilot.align.warp import warp
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop import compare as comparing
+from sopilot.sop import judgement
 from sopilot.sop.comparison import Comparison
 from sopilot.sop.conformity import similarity_matrix
 from sopilot.sop.interval import score_interval
-from sopilot.sop.model import Reading, TaskModel, fit, read
+from sopilot.sop.learn import fit
+from sopilot.sop.model import Reading, TaskModel, read
 from sopilot.sop.profile import Weights
 from sopilot.sop.score import total_score
 
@@ -113,8 +115,8 @@ def _products(made: _Prepared) -> None:
     joint @ joint.T
 
 
-def _judge(made: _Prepared) -> comparing.Judgement:
-    return comparing.judge(made.model, made.case.trainee, made.reading)
+def _judge(made: _Prepared) -> judgement.Judgement:
+    return judgement.judge(made.model, made.case.trainee, made.reading)
 
 
 def _path(made: _Prepared) -> object:

@@ -36,7 +36,8 @@ from sopilot.media.decode import run_pass
 from sopilot.media.probe import probe
 from sopilot.sop.compare import ALGORITHM, compare_with
 from sopilot.sop.decision import decide, severity_of
-from sopilot.sop.model import TaskModel, fit
+from sopilot.sop.learn import fit
+from sopilot.sop.model import TaskModel
 from sopilot.sop.profile import Severity, TaskProfile
 from sopilot.sop.score import score_comparison
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sopilot.core.config import Settings
@@ -19,7 +19,7 @@ from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.jobs import score_videos
 from sopilot.sop.result import step_edges
-from sopilot.sop.segment import propose_steps
+from sopilot.sop.segment import MOST_ROWS, propose_steps
 
 _TARGET = "sopilot.worker:run_embedded"
 
@@ -35,9 +35,11 @@ def kinds_of(runtime: Runtime) -> Kinds:
     }
 
 
-def _boundaries(features: VideoFeatures) -> tuple[int, ...]:
-    spans = [step.span for step in propose_steps(features)]
-    return tuple(step_edges(features.clip_spans, spans))
+def _boundaries(path: Path) -> tuple[int, ...]:
+    """Step boundaries of stored features, in the memory of a short video."""
+    outline = VideoFeatures.from_file(path, most_clips=MOST_ROWS)
+    spans = [step.span for step in propose_steps(outline)]
+    return tuple(step_edges(VideoFeatures.from_file(path).clip_spans, spans))
 
 
 def embedded_pool(settings: Settings) -> WorkerPool:
@@ -54,12 +56,14 @@ def run_embedded(arguments: Mapping[str, Any], stop: Stop) -> None:
 
 
 def run_standalone(settings: Settings, *, burst: bool = False) -> None:
-    """`sopilot worker`: work until SIGTERM or SIGINT; with burst, until no job is ready."""
-    stop: Stop = _UntilIdle() if burst else stop_on_signals()
-    _run(settings, stop)
+    """`sopilot worker`: work until SIGTERM or SIGINT; with burst, at most until no job is ready.
+
+    Raises in a burst StoreError when the database does not answer.
+    """
+    _run(settings, stop_on_signals(), is_burst=burst)
 
 
-def _run(settings: Settings, stop: Stop) -> None:
+def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     runtime = open_runtime(settings)
     try:
         run_worker(
@@ -68,20 +72,7 @@ def _run(settings: Settings, stop: Stop) -> None:
             stop,
             lease_sec=settings.job_lease_seconds,
             transport=runtime.transport,
+            is_burst=is_burst,
         )
     finally:
         close_runtime(runtime)
-
-
-class _UntilIdle:
-    """The Stop of a burst: set as soon as the worker would have to wait for work."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._event.set()
-        return True

@@ -18,7 +18,7 @@ from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import JobState
 from sopilot.library.add import Upload, add_file
-from sopilot.library.analyze import analyze
+from sopilot.library.analyze import analysis_arguments, analyze
 from sopilot.media.encode import VideoWriter
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.tasks import task_opener
@@ -53,14 +53,9 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def arguments(path: Path, folder: Path) -> dict[str, Any]:
     settings = load_settings(data_dir=folder)
-    return {
-        "path": str(path),
-        "name": "cut.mp4",
-        "sha256": "0" * 64,
-        "role": str(Role.TRAINEE),
-        "folder": str(folder),
-        "settings": settings.model_dump(mode="json", exclude={"api_key", "database_url"}),
-    }
+    return analysis_arguments(
+        settings, path, name="cut.mp4", sha256="0" * 64, role=Role.TRAINEE, folder=folder
+    )
 
 
 def try_analyze(path: Path, folder: Path) -> dict[str, Any] | SopilotError:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.embed.pictures import shrunk
+from sopilot.media.middle import median
 
 CENTRE_PRIOR: Final = 0.5  # weight of the picture centre; decides only where nothing moves
 NOISE_FACTOR: Final = 1.2
@@ -44,7 +45,7 @@ class FlowMeter:
         """
         flow: NDArray[np.float32] = self._solver.calc(before, after, None)
         sample = flow[2::_COARSE, 2::_COARSE].reshape(-1, 2)
-        flow -= np.median(sample, axis=0)
+        flow -= median(sample)
         flow *= _believed(before, after)[..., None]
         return flow
 
@@ -56,7 +57,7 @@ def _believed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np
     coarse = shrunk(cv2.absdiff(before, after), *size).astype(np.float32)
     change = cv2.GaussianBlur(coarse, (0, 0), _BLUR)
     # Half of the picture hardly ever works: its change is the sensor's noise or a shaking camera.
-    noise = np.float32(NOISE_FACTOR * np.median(change))
+    noise = np.float32(NOISE_FACTOR * median(change.ravel()))
     low, high = CHANGE_LEVELS
     share = np.clip((change - noise - low) / (high - low), 0, 1)
     return np.asarray(cv2.resize(share, (width, height)), np.float32)
@@ -65,7 +66,9 @@ def _believed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np
 def activity_of(flow: NDArray[np.float32]) -> Activity:
     """Centre and weight of the movement in an (h, w, 2) flow."""
     height, width = flow.shape[:2]
-    speed = np.minimum(cv2.magnitude(flow[..., 0], flow[..., 1]), SPEED_LIMIT_PX)
+    squares = flow * flow
+    # Not cv2.magnitude: its last bit depends on where the memory happens to lie.
+    speed = np.minimum(np.sqrt(squares[..., 0] + squares[..., 1]), np.float32(SPEED_LIMIT_PX))
     size = (max(1, width // _COARSE), max(1, height // _COARSE))
     coarse = cv2.GaussianBlur(cv2.resize(speed, size, interpolation=cv2.INTER_AREA), (0, 0), _BLUR)
     weights = coarse * coarse

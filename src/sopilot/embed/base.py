@@ -6,10 +6,10 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from sopilot.core.errors import InputError, StoreError
 from sopilot.core.records import Producer, Role, VideoInfo
 from sopilot.core.timespan import TimeSpan
+from sopilot.media.arrays import READ_ERRORS, ArrayFile, Pieces, whole, write_arrays
 from sopilot.media.decode import FrameConsumer
 
 COMPRESSION_LEVEL: Final = 1  # higher levels gain under 2 % on half-precision descriptors
 _BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(@[1-9][0-9]*)?")
+_BLOCK: Final = "block."
 _FORMAT: Final = 1
 
 
@@ -45,6 +47,9 @@ class Blocks(Mapping[str, NDArray[np.float32]]):
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         return self._arrays[name].astype(np.float32)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
 
@@ -54,6 +59,51 @@ class Blocks(Mapping[str, NDArray[np.float32]]):
     def half(self, name: str) -> NDArray[np.float16]:
         """The stored array itself, without conversion."""
         return self._arrays[name]
+
+    def check(self, clip_count: int) -> None:
+        """Raises InputError unless every block has so many rows of finite numbers."""
+        lengths = {name: len(array) for name, array in self._arrays.items()}
+        if any(length != clip_count for length in lengths.values()):
+            raise InputError(f"every block must have {clip_count} rows like clip_spans: {lengths}")
+        if not all(np.isfinite(array).all() for array in self._arrays.values()):
+            raise InputError("features must be finite; extract them from the video again")
+
+
+class StoredBlocks(Blocks):
+    """Blocks that stay in their file: every look-up reads one of them, each stride-th row.
+
+    A look-up raises StoreError when the file is gone or damaged.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str], stride: int) -> None:
+        self._path = path
+        self._names = tuple(sorted(names))
+        self._stride = stride
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        return self.half(name).astype(np.float32)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def half(self, name: str) -> NDArray[np.float16]:
+        """The rows as they are stored."""
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            with ArrayFile(self._path) as stored:
+                return stored.read(_BLOCK + name, self._stride)
+        except READ_ERRORS as error:
+            raise _unreadable(self._path.name, error) from error
+
+    def check(self, clip_count: int) -> None:
+        """Nothing: what was written had been checked, and its checksum is when it is read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +125,14 @@ class VideoFeatures:
 
     def __post_init__(self) -> None:
         count = len(self.clip_spans)
-        lengths = {name: len(self.blocks.half(name)) for name in self.blocks}
         if count < 1 or self.clip_spans.shape != (count, 2) or self.energy.shape != (count,):
             raise InputError(
                 f"clip spans {self.clip_spans.shape} and energy {self.energy.shape} must be "
                 "(n, 2) and (n,) with n >= 1"
             )
-        if any(length != count for length in lengths.values()):
-            raise InputError(f"every block must have {count} rows like clip_spans, got {lengths}")
-        arrays: list[NDArray[Any]] = [self.clip_spans, self.energy]
-        arrays += [self.blocks.half(name) for name in self.blocks]
-        if not all(np.isfinite(array).all() for array in arrays):
+        if not (np.isfinite(self.clip_spans).all() and np.isfinite(self.energy).all()):
             raise InputError("features must be finite; extract them from the video again")
+        self.blocks.check(count)
 
     @property
     def clip_count(self) -> int:
@@ -110,54 +156,119 @@ class VideoFeatures:
 
     def to_bytes(self) -> bytes:
         """npz without pickle; equal features give equal bytes."""
-        head = {
-            "format": _FORMAT,
-            "producer": [self.producer.name, self.producer.version, self.producer.settings],
-            "duration_sec": self.duration_sec,
-        }
-        freezes = np.array([(f.start_sec, f.end_sec) for f in self.freezes], np.float64)
-        arrays: dict[str, NDArray[Any]] = {
-            "head": np.frombuffer(json.dumps(head).encode(), np.uint8),
-            "clip_spans": self.clip_spans,
-            "energy": self.energy,
-            "freezes": freezes.reshape(-1, 2),
-        }
-        arrays |= {f"block.{name}": self.blocks.half(name) for name in self.blocks}
         target = io.BytesIO()
-        with zipfile.ZipFile(target, "w") as archive:
-            for name, array in arrays.items():
-                # A fresh ZipInfo has a fixed date: no clock reaches the bytes.
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry._compresslevel = COMPRESSION_LEVEL  # type: ignore[attr-defined]
-                with archive.open(entry, "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+        FeatureParts(
+            self.producer,
+            self.clip_spans,
+            {name: whole(self.blocks.half(name)) for name in self.blocks},
+            self.energy,
+            self.freezes,
+            self.duration_sec,
+        ).write(target)
         return target.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> VideoFeatures:
         """The inverse of to_bytes. Raises StoreError for bytes that are not stored features."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                head = json.loads(stored["head"].tobytes())
-                name, version, settings = head["producer"]
-                blocks = {
-                    key.removeprefix("block."): stored[key]
-                    for key in stored.files
-                    if key.startswith("block.")
-                }
-                return cls(
-                    producer=Producer(name, version, tuple((a, b) for a, b in settings)),
-                    clip_spans=stored["clip_spans"],
-                    blocks=Blocks(blocks),
-                    energy=stored["energy"],
-                    freezes=tuple(TimeSpan(float(a), float(b)) for a, b in stored["freezes"]),
-                    duration_sec=float(head["duration_sec"]),
-                )
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise StoreError(
-                f"{len(data)} stored bytes are no features ({error}); ingest the video again"
-            ) from error
+            with ArrayFile(io.BytesIO(data)) as stored:
+                blocks = Blocks({n: stored.read(_BLOCK + n) for n in _block_names(stored)})
+                return cls(blocks=blocks, **_head(stored))
+        except READ_ERRORS as error:
+            raise _unreadable(f"{len(data)} stored bytes", error) from error
+
+    @classmethod
+    def from_file(cls, path: Path, most_clips: int | None = None) -> VideoFeatures:
+        """What a file of to_bytes holds; its blocks stay there (see `StoredBlocks`).
+
+        most_clips: show every 2nd, 3rd .. clip, so that no more than this many are left. Raises
+        StoreError for a file that is not stored features.
+        """
+        try:
+            with ArrayFile(path) as stored:
+                head = _head(stored)
+                names = _block_names(stored)
+        except READ_ERRORS as error:
+            raise _unreadable(path.name, error) from error
+        stride = 1 if most_clips is None else -(-len(head["clip_spans"]) // most_clips)
+        head |= {name: head[name][::stride] for name in ("clip_spans", "energy")}
+        return cls(blocks=StoredBlocks(path, names, stride), **head)
+
+
+def _head(stored: ArrayFile) -> dict[str, Any]:
+    """Fields of `VideoFeatures` but the blocks."""
+    head = json.loads(stored.read("head").tobytes())
+    name, version, settings = head["producer"]
+    return {
+        "producer": Producer(name, version, tuple((a, b) for a, b in settings)),
+        "clip_spans": stored.read("clip_spans"),
+        "energy": stored.read("energy"),
+        "freezes": tuple(TimeSpan(float(a), float(b)) for a, b in stored.read("freezes")),
+        "duration_sec": float(head["duration_sec"]),
+    }
+
+
+def _block_names(stored: ArrayFile) -> list[str]:
+    return [name.removeprefix(_BLOCK) for name in stored.names if name.startswith(_BLOCK)]
+
+
+def _unreadable(what: str, error: Exception) -> StoreError:
+    return StoreError(f"{what} are no features ({error}); ingest the video again")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureParts:
+    """Features whose blocks, (n, d) float16 each, may be made while they are written.
+
+    Fields as in `VideoFeatures`. Blocks are asked for once and in the order of their names.
+    """
+
+    producer: Producer
+    clip_spans: NDArray[np.float64]
+    blocks: Mapping[str, Pieces]
+    energy: NDArray[np.float32]
+    freezes: tuple[TimeSpan, ...]
+    duration_sec: float
+
+    def write(self, target: Path | IO[bytes]) -> None:
+        """The bytes of VideoFeatures.to_bytes, in the memory of one piece.
+
+        Raises DiskFull, InputError where a value is not finite.
+        """
+        head = {
+            "format": _FORMAT,
+            "producer": [self.producer.name, self.producer.version, self.producer.settings],
+            "duration_sec": self.duration_sec,
+        }
+        freezes = np.array([(f.start_sec, f.end_sec) for f in self.freezes], np.float64)
+        arrays = {
+            "head": whole(np.frombuffer(json.dumps(head).encode(), np.uint8)),
+            "clip_spans": whole(self.clip_spans),
+            "energy": whole(self.energy),
+            "freezes": whole(freezes.reshape(-1, 2)),
+        }
+        for name, block in sorted(self.blocks.items()):
+            arrays[_BLOCK + name] = Pieces(block.dtype, block.shape, _finite(block.parts))
+        write_arrays(target, arrays, compression_level=COMPRESSION_LEVEL)
+
+    def features(self) -> VideoFeatures:
+        """Everything in memory."""
+        blocks = {n: np.concatenate(list(b.parts)) for n, b in sorted(self.blocks.items())}
+        return VideoFeatures(
+            self.producer,
+            self.clip_spans,
+            Blocks(blocks),
+            self.energy,
+            self.freezes,
+            self.duration_sec,
+        )
+
+
+def _finite(parts: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    for part in parts:
+        if not np.isfinite(part).all():
+            raise InputError("features must be finite; extract them from the video again")
+        yield part
 
 
 def comparison_key(producer: Producer) -> tuple[str, ...]:
@@ -174,7 +285,15 @@ class FeatureConsumer(FrameConsumer, Protocol):
     """Takes the frames of one decode pass and gives the features at its end."""
 
     def finish(self, duration_sec: float) -> VideoFeatures:
-        """Features of the frames taken; call once. Raises NoFrames when there were none."""
+        """Features of the frames taken; call this or `write` once.
+
+        Raises NoFrames when there were none.
+        """
+        ...
+
+    def write(self, path: Path, duration_sec: float, producer: Producer) -> None:
+        """finish, as made by `producer`, straight into a file as to_bytes gives it; memory does
+        not grow with the length of the video. Raises NoFrames, DiskFull."""
         ...
 
 

@@ -5,7 +5,8 @@ the layout of the whole picture, per 1.6 s clip. No weights; one CPU thread; sam
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from sopilot.core.errors import NoFrames
 from sopilot.core.records import Producer, Role, VideoInfo
 from sopilot.embed import activity, crop, freeze, hog, rerecording, rows, windows
-from sopilot.embed.base import Blocks, VideoFeatures
+from sopilot.embed.base import FeatureParts, VideoFeatures
 from sopilot.embed.freeze import FreezeGate
 from sopilot.embed.rerecording import Rerecording, draw_rerecording
 from sopilot.embed.rows import RowMaker
+from sopilot.media.arrays import Pieces, whole
 from sopilot.media.clips import clip_spans
 from sopilot.media.decode import PixelFormat
 
@@ -91,30 +93,31 @@ class _View:
             picture = self.change.show(picture, frame_index)
         self.maker.push(picture)
 
-    def blocks(self) -> dict[str, NDArray[np.float16]]:
-        """Block by block one row per window; call once, after the last frame."""
-        self.maker.flush()
+    def blocks(self) -> dict[str, Pieces]:
+        """Block by block one row per window; after the maker's flush."""
         made = windows.window_blocks(self.maker.rows)
-        starts = windows.window_starts(len(self.maker.rows))
-        rhythm = windows.window_rhythm(self._track(), starts, FRAME_RATE_FPS)
-        made["rhythm"] = rhythm.astype(np.float16)
+        rhythm = windows.window_rhythm(self._track(), self._starts(), FRAME_RATE_FPS)
+        made["rhythm"] = whole(rhythm.astype(np.float16))
         return made
 
     def energy(self) -> NDArray[np.float32]:
-        """(n,) mean share of moving pixels per window; after blocks()."""
-        return windows.window_energy(self._track(), windows.window_starts(len(self.maker.rows)))
+        """(n,) mean share of moving pixels per window; after the maker's flush."""
+        return windows.window_energy(self._track(), self._starts())
 
     def close(self) -> None:
         """Give the temporary file back."""
         self.maker.rows.close()
 
-    def _track(self) -> NDArray[np.float64]:
-        return np.array(self.maker.track, np.float64).reshape(-1, 3)
+    def _starts(self) -> NDArray[np.int64]:
+        return windows.window_starts(len(self.maker.rows))
+
+    def _track(self) -> NDArray[np.float32]:
+        return np.frombuffer(self.maker.track, np.float32).reshape(-1, 3)
 
 
 class ColorMotionConsumer:
-    """Frames at 10 fps in, `VideoFeatures` out. Memory does not grow with pictures; two numbers
-    per frame and one half-precision row per clip do."""
+    """Frames at 10 fps in, `VideoFeatures` out. Until then pictures lie on a temporary file; memory
+    grows by four numbers per frame."""
 
     rate_fps: float | None = FRAME_RATE_FPS
     pixel_format: PixelFormat = "bgr24"
@@ -135,32 +138,54 @@ class ColorMotionConsumer:
             self._push(moment, moving)
 
     def finish(self, duration_sec: float) -> VideoFeatures:
-        """Features of all frames taken; call once. Raises NoFrames when there were none."""
+        """Features of all frames taken; call this or `write` once. Raises NoFrames when there were
+        none."""
+        try:
+            return self._parts(duration_sec).features()
+        finally:
+            self._close()
+
+    def write(self, path: Path, duration_sec: float, producer: Producer) -> None:
+        """The features as made by `producer` into a file, piece by piece.
+
+        Raises NoFrames, DiskFull.
+        """
+        try:
+            replace(self._parts(duration_sec), producer=producer).write(path)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for view in self._views:
+            view.close()
+
+    def _parts(self, duration_sec: float) -> FeatureParts:
         for moment, moving in self._gate.finish(duration_sec):
             self._push(moment, moving)
         if not self._times:
             raise NoFrames("no frame reached the feature pass; upload the video again")
-        spans, picks = self._clips(duration_sec)
-        blocks: dict[str, NDArray[np.float16]] = {}
+        for view in self._views:
+            view.maker.flush()
+        spans, copies = self._clips(duration_sec)
+        blocks: dict[str, Pieces] = {}
         for number, view in enumerate(self._views):
             tail = f"@{number}" if number else ""
-            blocks |= {name + tail: block[picks] for name, block in view.blocks().items()}
-            view.close()
-        return VideoFeatures(
+            blocks |= {name + tail: _copied(b, copies) for name, b in view.blocks().items()}
+        return FeatureParts(
             producer=self._producer,
             clip_spans=np.minimum(spans, max(duration_sec, self._times[-1])),
-            blocks=Blocks(blocks),
-            energy=self._views[0].energy()[picks],
+            blocks=blocks,
+            energy=np.repeat(self._views[0].energy(), copies),
             freezes=tuple(self._gate.freezes),
             duration_sec=duration_sec,
         )
 
-    def _clips(self, duration_sec: float) -> tuple[NDArray[np.float64], slice | NDArray[np.int64]]:
-        """Spans of the clips, and which window each of them shows."""
+    def _clips(self, duration_sec: float) -> tuple[NDArray[np.float64], int]:
+        """Spans of the clips, and how many of them show each window."""
         starts = windows.window_starts(-(-len(self._times) // rows.FRAMES_PER_ROW))
         spans = windows.window_spans(np.array(self._times), starts, _FRAME_SEC)
         if len(starts) > 1 or not self._gate.freezes:
-            return spans, slice(None)
+            return spans, 1
         # Hardly anything but a freeze: its clips all show the same, so that the video can still
         # be compared and fail for what it is.
         window_sec, hop_sec = (
@@ -168,9 +193,16 @@ class ColorMotionConsumer:
             for count in (windows.WINDOW_ROWS, windows.HOP_ROWS)
         )
         spans = clip_spans(duration_sec, window_sec, hop_sec)
-        return spans, np.zeros(len(spans), np.int64)
+        return spans, len(spans)
 
     def _push(self, time_sec: float, picture: NDArray[np.uint8]) -> None:
         for view in self._views:
             view.push(picture, len(self._times))
         self._times.append(time_sec)
+
+
+def _copied(block: Pieces, copies: int) -> Pieces:
+    """Every row this many times."""
+    count, width = block.shape
+    parts = (np.repeat(part, copies, axis=0) for part in block.parts)
+    return Pieces(block.dtype, (count * copies, width), parts)

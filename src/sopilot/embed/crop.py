@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sopilot.embed.hog import EDGE_LENGTH, FLOW_LENGTH, edge_histogram, flow_histogram
 from sopilot.embed.pictures import grey_of, lab_of, shrunk
+from sopilot.media.middle import median
 
 CROP_RATIO: Final = 0.78  # side of the square, share of the picture's shorter side
 _SIDE: Final = 64
@@ -29,7 +30,7 @@ _COLOUR_UNIT: Final = 30.0
 def tone_of(lab: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(...) float32 how much redder, yellower and darker a Lab pixel (..., 3) is than black.
 
-    Skin and gloves stand out of the scene's median tone. Source: design scoring 8.2.
+    Skin and gloves stand out of the scene's median tone. Source: docs/scoring.md 1.
     """
     tone: NDArray[np.float32] = lab.astype(np.float32) @ _TONE_WEIGHTS
     return tone
@@ -40,7 +41,7 @@ def tone_level(sample: NDArray[np.uint8]) -> float:
 
     Otsu's threshold over the tone relative to the scene's median colour.
     """
-    scene = float(tone_of(np.median(sample.reshape(-1, 3), axis=0).astype(np.uint8)))
+    scene = float(tone_of(median(sample.reshape(-1, 3)).astype(np.uint8)))
     scaled = np.clip((tone_of(sample) - scene) * 4 + 64, 0, 255).astype(np.uint8)
     level, _ = cv2.threshold(scaled.reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
     return scene + (float(level) - 64) / 4

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.embed.pictures import lab_of, shrunk
+from sopilot.media.middle import median
 
 COLUMNS: Final = 16
 ROWS: Final = 9
@@ -27,8 +28,7 @@ def small_lab(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def background_of(sample: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(36, 64, 3) temporal median of (n, 36, 64, 3) pictures: what moves is gone."""
-    median: NDArray[np.float64] = np.median(sample, axis=0)
-    return median.astype(np.uint8)
+    return median(sample).astype(np.uint8)
 
 
 def motion_map(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:

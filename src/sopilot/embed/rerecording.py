@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 ROTATION_DEG: Final = 4.0
 LOG_SCALE: Final = 0.07
-SHIFT_RATIO: Final = 8 / 320  # of the picture width; source: design scoring 9.1
+SHIFT_RATIO: Final = 8 / 320  # of the picture width
 LOG_GAIN: Final = 0.18
 LOG_WHITE_BALANCE: Final = 0.06
 LOG_GAMMA: Final = 0.14

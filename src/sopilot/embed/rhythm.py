@@ -27,7 +27,7 @@ def motion_track(motion: NDArray[np.float32]) -> tuple[float, float, float]:
 
 def rhythm_of(track: NDArray[np.float64], frame_rate_fps: float) -> NDArray[np.float64]:
     """(RHYTHM_LENGTH,) of a (k, 3) motion track: log energy of x, y and amount per frequency
-    band, spread of x and y, log of the mean amount. Source: design scoring 4.1."""
+    band, spread of x and y, log of the mean amount."""
     swings = (track - track.mean(axis=0)) * np.hanning(len(track))[:, None]
     power = np.abs(np.fft.rfft(swings, max(_POINTS, len(track)), axis=0)) ** 2
     frequency = np.fft.rfftfreq(max(_POINTS, len(track)), 1 / frame_rate_fps)

@@ -14,6 +14,7 @@ from sopilot.embed.layout import LAYOUT_LENGTH, background_of, layout_of, occupa
 from sopilot.embed.rhythm import RHYTHM_LENGTH, rhythm_of
 from sopilot.embed.rows import FRAMES_PER_ROW
 from sopilot.embed.spool import RowSpool
+from sopilot.media.arrays import Pieces
 
 WINDOW_ROWS: Final = 8
 HOP_ROWS: Final = 3
@@ -27,23 +28,39 @@ def window_starts(row_count: int) -> NDArray[np.int64]:
     return np.arange(0, max(1, row_count - WINDOW_ROWS + 1), HOP_ROWS)
 
 
-def window_blocks(rows: RowSpool) -> dict[str, NDArray[np.float16]]:
-    """Blocks `crop` (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH) of >= 1 rows."""
+def window_blocks(rows: RowSpool) -> dict[str, Pieces]:
+    """Blocks `crop` (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH) of >= 1 rows, made batch
+    by batch while they are taken."""
     sample = rows.spread(BACKGROUND_FRAMES)["lab"]
     background, level = background_of(sample), tone_level(sample)
+    count = len(window_starts(len(rows)))
+
+    def crop() -> Iterator[NDArray[np.float16]]:
+        for part, picks in _batches(rows):
+            moments = _mean_and_spread(_close_view(part, level), picks)
+            yield np.concatenate(moments, axis=1, dtype=np.float16, casting="same_kind")
+
+    def layout() -> Iterator[NDArray[np.float16]]:
+        for part, picks in _batches(rows):
+            occupied = occupancy(part["lab"], background)
+            motion = part["motion"].astype(np.float32)
+            yield layout_of(occupied[picks], motion[picks]).astype(np.float16)
+
+    half = np.dtype(np.float16)
+    return {
+        "crop": Pieces(half, (count, 2 * CROP_LENGTH), crop()),
+        "layout": Pieces(half, (count, LAYOUT_LENGTH), layout()),
+    }
+
+
+def _batches(rows: RowSpool) -> Iterator[tuple[NDArray[np.void], NDArray[np.int64]]]:
+    """Rows of some neighbouring windows, and per window (b, WINDOW_ROWS) places in them."""
     starts = window_starts(len(rows))
-    crop = np.empty((len(starts), 2 * CROP_LENGTH), np.float16)
-    layout = np.empty((len(starts), LAYOUT_LENGTH), np.float16)
     for first in range(0, len(starts), _BATCH):
         batch = starts[first : first + _BATCH]
         part = rows.read(int(batch[0]), int(batch[-1]) + WINDOW_ROWS)
         picks = np.minimum(batch[:, None] - batch[0] + np.arange(WINDOW_ROWS), len(part) - 1)
-        picks = picks[:, : len(part)]
-        target = slice(first, first + len(batch))
-        crop[target] = np.concatenate(_mean_and_spread(_close_view(part, level), picks), axis=1)
-        occupied = occupancy(part["lab"], background)
-        layout[target] = layout_of(occupied[picks], part["motion"].astype(np.float32)[picks])
-    return {"crop": crop, "layout": layout}
+        yield part, picks[:, : len(part)]
 
 
 def _close_view(part: NDArray[np.void], level: float) -> NDArray[np.float32]:
@@ -70,34 +87,37 @@ def _mean_and_spread(
 
 
 def window_rhythm(
-    track: NDArray[np.float64], starts: NDArray[np.int64], rate_fps: float
+    track: NDArray[np.float32], starts: NDArray[np.int64], rate_fps: float
 ) -> NDArray[np.float32]:
     """(n, RHYTHM_LENGTH) of a (frames, 3) motion track."""
     out = np.empty((len(starts), RHYTHM_LENGTH), np.float32)
-    for index, frames in enumerate(_frame_ranges(starts, len(track), _RHYTHM_MARGIN)):
-        out[index] = rhythm_of(track[frames], rate_fps)
+    first, stop = _frame_ranges(starts, len(track), _RHYTHM_MARGIN)
+    for index, (a, b) in enumerate(zip(first, stop, strict=True)):
+        out[index] = rhythm_of(track[a:b].astype(np.float64), rate_fps)
     return out
 
 
-def window_energy(track: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float32]:
+def window_energy(track: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
     """(n,) mean amount of movement."""
-    means = [track[frames, 2].mean() for frames in _frame_ranges(starts, len(track), 0)]
-    return np.array(means, np.float32)
+    out = np.empty(len(starts), np.float32)
+    first, stop = _frame_ranges(starts, len(track), 0)
+    for index, (a, b) in enumerate(zip(first, stop, strict=True)):
+        out[index] = track[a:b, 2].mean(dtype=np.float64)
+    return out
 
 
 def window_spans(
     times_sec: NDArray[np.float64], starts: NDArray[np.int64], frame_sec: float
 ) -> NDArray[np.float64]:
     """(n, 2) from the first frame's time to the end of the last frame of every window."""
-    spans = [
-        (times_sec[frames.start], times_sec[frames.stop - 1] + frame_sec)
-        for frames in _frame_ranges(starts, len(times_sec), 0)
-    ]
-    return np.array(spans, np.float64)
+    first, stop = _frame_ranges(starts, len(times_sec), 0)
+    return np.stack([times_sec[first], times_sec[stop - 1] + frame_sec], axis=1)
 
 
-def _frame_ranges(starts: NDArray[np.int64], frame_count: int, margin: int) -> Iterator[slice]:
-    length = WINDOW_ROWS * FRAMES_PER_ROW
-    for start in starts:
-        first = int(start) * FRAMES_PER_ROW
-        yield slice(max(0, first - margin), min(frame_count, first + length + margin))
+def _frame_ranges(
+    starts: NDArray[np.int64], frame_count: int, margin: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First frame and end of every window, widened by `margin` frames, within the video."""
+    first = starts * FRAMES_PER_ROW
+    stop = first + WINDOW_ROWS * FRAMES_PER_ROW
+    return np.maximum(first - margin, 0), np.minimum(stop + margin, frame_count)

@@ -1,7 +1,8 @@
 """What the limited child does with an upload: probe, one decode pass, files for the parent.
 
 Runs in a process of its own (`media.isolate`), because the bytes are untrusted. The parent is
-`library.ingest`; the two share the names of the files and of what produced them.
+`library.ingest`; the two share the names of the files and of what produced them. The child gets
+plain values: importing the settings would cost it more than a short video.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sopilot.core.config import Settings, load_settings
-from sopilot.core.errors import DiskFull, SopilotError
-from sopilot.core.records import Producer, Progress, Role, plain
+from sopilot.core.errors import SopilotError
+from sopilot.core.records import Limits, Producer, Progress, Role, plain
 from sopilot.embed.base import Embedder
-from sopilot.embed.open import open_embedder
+from sopilot.embed.open import embedder_named
 from sopilot.media.decode import run_pass
 from sopilot.media.keyframes import ThumbnailStrip
 from sopilot.media.mask import Mask, parse_mask
@@ -23,6 +23,11 @@ from sopilot.media.probe import probe
 from sopilot.media.quality import QualityMeter
 from sopilot.media.shots import ShotMeter
 
+if TYPE_CHECKING:
+    from sopilot.core.config import Settings
+
+FEATURES: Final = "features"
+THUMBNAILS: Final = "thumbnails"
 _MEDIA = Producer("media", "media-1")
 """Version of what the media meters store: quality report, shots, thumbnails."""
 
@@ -32,16 +37,43 @@ def feature_producer(settings: Settings, embedder: Embedder, role: Role) -> Prod
     return _masked(embedder.producer_for(role), parse_mask(settings))
 
 
+def fitting_producers(settings: Settings, embedder: Embedder, role: Role) -> tuple[str, ...]:
+    """Fingerprints of the features that serve a video in this role today, the best first.
+
+    A gold's features contain a trainee's, so they serve for it too.
+    """
+    roles = (role, Role.GOLD)
+    return tuple(feature_producer(settings, embedder, item).fingerprint for item in roles)
+
+
 def media_producer(settings: Settings) -> Producer:
     """What quality report, shots and thumbnails are keyed by."""
     return _masked(_MEDIA, parse_mask(settings))
 
 
+def analysis_arguments(
+    settings: Settings, path: Path, *, name: str, sha256: str, role: Role, folder: Path
+) -> dict[str, Any]:
+    """The JSON-ready arguments of `analyze`; name: what messages call the file."""
+    mask = parse_mask(settings)
+    return {
+        "path": str(path),
+        "name": name,
+        "sha256": sha256,
+        "role": str(role),
+        "folder": str(folder),
+        "limits": plain(settings.limits),
+        "mask": None if mask is None else plain(mask),
+        "embedder": settings.embedder_backend,
+    }
+
+
 def analyze(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Analyze the file at `path` and write `features` and `thumbnails` into `folder`.
 
-    arguments: path, name (for messages), sha256, role, folder, settings. Returns the report: info,
-    quality, shots and duration_sec, JSON-ready. Raises what the probe and the pass raise.
+    arguments: see `analysis_arguments`. Returns the report: info, quality, shots and duration_sec,
+    JSON-ready. Memory does not grow with the length of the video. Raises what the probe and the
+    pass raise, and DiskFull.
     """
     path = Path(arguments["path"])
     try:
@@ -54,21 +86,20 @@ def analyze(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> dict[str, Any]:
-    settings = load_settings(**arguments["settings"])
     role = Role(arguments["role"])
-    mask = parse_mask(settings)
-    embedder = open_embedder(settings)
-    info = probe(path, settings.limits, arguments["sha256"])
+    mask = _given_mask(arguments["mask"])
+    embedder = embedder_named(arguments["embedder"])
+    info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
     quality, shots, strip = QualityMeter(info), ShotMeter(), ThumbnailStrip()
     extractor = embedder.consumer(info, role)
     summary = run_pass(path, info, [quality, shots, strip, extractor], mask, progress)
-    features = extractor.finish(summary.duration_sec)
-    features = replace(features, producer=_masked(features.producer, mask))
     folder = Path(arguments["folder"])
-    _write(folder / "features", features.to_bytes())
-    _write(folder / "thumbnails", strip.finish().to_bytes())
+    producer = _masked(embedder.producer_for(role), mask)
+    extractor.write(folder / FEATURES, summary.duration_sec, producer)
+    strip.write(folder / THUMBNAILS)
+    found = replace(info, is_vfr=summary.is_vfr, duration_sec=summary.duration_sec)
     return {
-        "info": plain(replace(info, is_vfr=summary.is_vfr, duration_sec=summary.duration_sec)),
+        "info": plain(found) | {"sampled_fps": extractor.rate_fps},
         "quality": plain(quality.report(summary)),
         "shots": plain(shots.finish(summary.duration_sec)),
         "duration_sec": summary.duration_sec,
@@ -76,17 +107,14 @@ def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> di
     }
 
 
+def _given_mask(given: Mapping[str, Any] | None) -> Mask | None:
+    if given is None:
+        return None
+    rects = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in given["rects"])
+    return Mask(rects, given["mode"])
+
+
 def _masked(producer: Producer, mask: Mask | None) -> Producer:
     if mask is None:
         return producer
     return replace(producer, settings=(*producer.settings, ("mask", mask.fingerprint)))
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise DiskFull(
-            f"{len(data)} bytes of {path.name} cannot be written ({error.strerror}); free space in "
-            "the data folder, then retry"
-        ) from error

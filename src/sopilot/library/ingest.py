@@ -2,14 +2,15 @@
 
 The untrusted file is opened only in the limited child (`library.analyze`). What the same producers
 made of the same bytes before is used again without decoding. Result and job completion are one
-transaction.
+transaction. Features and thumbnails stay in files: the memory of an ingest is that of a short one.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,33 +18,39 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sopilot.core.errors import DiskFull, SopilotError
-from sopilot.core.records import Role
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.records import Job
 from sopilot.library import queries
 from sopilot.library.add import quality_error
-from sopilot.library.analyze import feature_producer, media_producer
-from sopilot.library.remove import release_content
+from sopilot.library.analyze import (
+    FEATURES,
+    THUMBNAILS,
+    analysis_arguments,
+    feature_producer,
+    fitting_producers,
+    media_producer,
+)
+from sopilot.library.remove import note, release_after
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
-from sopilot.store.derived import find_derived, put_derived
+from sopilot.store.derived import find_derived, record_derived
 
-FEATURES, THUMBNAILS, REPORT = "features", "thumbnails", "report"
+REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
 _WORK = Path("derived/.work")
 
-BoundariesOf = Callable[[VideoFeatures], tuple[int, ...]]
-"""Proposes step boundaries as clip indices, edges included; given by the band above."""
+BoundariesOf = Callable[[Path], tuple[int, ...]]
+"""Proposes step boundaries as clip indices, edges included, of a file of features; given by the
+band above."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What one pass made: blobs by kind with their producers' fingerprints, and the report."""
+    """What one pass made: files by kind with their producers' fingerprints, and the report."""
 
-    features: VideoFeatures
-    data: Mapping[str, bytes]
+    files: Mapping[str, Path]
     producers: Mapping[str, str]
     report: Mapping[str, Any]
 
@@ -52,24 +59,29 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
     """Make the job's video ready. Raises what the file or the limits make of it."""
     with runtime.database.read() as connection:
         video = queries.get_video(connection, int(context.job.payload["video_id"]))
-    parts = _stored_parts(runtime, video) or _analyze(runtime, video, context)
-    found = _analysis(parts, boundaries_of)
-    if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
-        raise quality_error(dict(found.quality))
-    # Before the transaction, which must be short: storing the same bytes again is free.
-    for data in parts.data.values():
-        runtime.blobs.put_bytes("derived", data)
+    with _parts(runtime, video, context) as parts:
+        found = _analysis(parts, boundaries_of)
+        if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
+            raise quality_error(dict(found.quality))
+        # Before the transaction, which must be short.
+        stored = {
+            kind: (runtime.blobs.put_file("derived", path), path.stat().st_size)
+            for kind, path in parts.files.items()
+        }
+    notes = [note(runtime, "derived", blob_sha256) for blob_sha256, _ in stored.values()]
     with context.commit() as connection:
-        for kind, data in parts.data.items():
-            put_derived(
+        for kind, (blob_sha256, size_bytes) in stored.items():
+            record_derived(
                 connection,
-                runtime.blobs,
                 content_sha256=video.sha256,
                 kind=kind,
                 producer=parts.producers[kind],
-                data=data,
+                blob_sha256=blob_sha256,
+                size_bytes=size_bytes,
             )
         queries.mark_ready(connection, video, found)
+    for noted in notes:
+        noted.unlink(missing_ok=True)
 
 
 def fail_video(runtime: Runtime, connection: Connection, job: Job, error: SopilotError) -> None:
@@ -77,32 +89,38 @@ def fail_video(runtime: Runtime, connection: Connection, job: Job, error: Sopilo
     _clear_work(runtime, job)
     video = queries.get_video(connection, int(job.payload["video_id"]))
     queries.mark_failed(connection, video.id, error.code, error.message)
-    release_content(connection, runtime.blobs, video.sha256)
+    release_after(connection, runtime, video.sha256)
+
+
+@contextmanager
+def _parts(runtime: Runtime, video: VideoRow, context: JobContext) -> Iterator[_Parts]:
+    """Known parts, or new ones, whose files are gone afterwards."""
+    _clear_work(runtime, context.job)
+    try:
+        yield _stored_parts(runtime, video) or _analyze(runtime, video, context)
+    finally:
+        _clear_work(runtime, context.job)
 
 
 def _analysis(parts: _Parts, boundaries_of: BoundariesOf) -> Analysis:
+    features = VideoFeatures.from_file(parts.files[FEATURES])
     return Analysis(
         info=parts.report["info"],
         quality=parts.report["quality"],
         duration_sec=float(parts.report["duration_sec"]),
-        clip_count=parts.features.clip_count,
-        step_boundaries=boundaries_of(parts.features),
-        embedding_model=parts.features.producer.version,
-        producer=parts.features.producer.fingerprint,
+        clip_count=features.clip_count,
+        step_boundaries=boundaries_of(parts.files[FEATURES]),
+        embedding_model=features.producer.version,
+        producer=features.producer.fingerprint,
     )
 
 
 def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
-    """What an earlier ingest of the same bytes left, or None when a part of it is missing.
-
-    A gold's features contain a trainee's, so they serve for it too.
-    """
+    """What an earlier ingest of the same bytes left, or None when a part of it is missing."""
     media = media_producer(runtime.settings).fingerprint
-    data: dict[str, bytes] = {}
     producers = {THUMBNAILS: media, REPORT: media}
     with runtime.database.read() as connection:
-        for role in (video.role, Role.GOLD):
-            producer = feature_producer(runtime.settings, runtime.embedder, role).fingerprint
+        for producer in fitting_producers(runtime.settings, runtime.embedder, video.role):
             if find_derived(connection, video.sha256, FEATURES, producer) is not None:
                 producers[FEATURES] = producer
                 break
@@ -110,49 +128,41 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
             kind: find_derived(connection, video.sha256, kind, producer)
             for kind, producer in producers.items()
         }
-    for kind, row in rows.items():
-        if row is None or not runtime.blobs.exists("derived", row.blob_sha256):
-            return None
-        data[kind] = runtime.blobs.get_bytes("derived", row.blob_sha256)
-    if FEATURES not in data:
+    hashes = {kind: row.blob_sha256 for kind, row in rows.items() if row is not None}
+    exists = (runtime.blobs.exists("derived", blob_sha256) for blob_sha256 in hashes.values())
+    if FEATURES not in hashes or len(hashes) < len(rows) or not all(exists):
         return None
-    features = VideoFeatures.from_bytes(data[FEATURES])
-    return _Parts(features, data, producers, json.loads(data[REPORT]))
+    files = {kind: runtime.blobs.checked_path("derived", item) for kind, item in hashes.items()}
+    return _Parts(files, producers, json.loads(files[REPORT].read_text(encoding="utf-8")))
 
 
 def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
-    """Decode the video once, in the child; its files are read and removed again."""
-    _clear_work(runtime, context.job)
+    """Decode the video once, in the child, which writes into the job's work folder."""
     folder = _work_folder(runtime, context.job)
+    files = {kind: folder / kind for kind in (FEATURES, THUMBNAILS, REPORT)}
+    settings = runtime.settings
+    path = runtime.blobs.local_path("raw", video.sha256)
+    name = video.original_filename or "the upload"
     try:
         folder.mkdir(parents=True)
-    except OSError as error:
-        raise DiskFull(f"{folder} cannot be made ({error.strerror}); free space, retry") from error
-    settings = runtime.settings
-    arguments = {
-        "path": str(runtime.blobs.local_path("raw", video.sha256)),
-        "name": video.original_filename or "the upload",
-        "sha256": video.sha256,
-        "role": str(video.role),
-        "folder": str(folder),
-        "settings": settings.model_dump(mode="json", exclude={"api_key", "database_url"}),
-    }
-    try:
         report = run_limited(
             _TARGET,
-            arguments,
+            analysis_arguments(
+                settings, path, name=name, sha256=video.sha256, role=video.role, folder=folder
+            ),
             memory_mb=settings.decoder_memory_mb,
             cpu_seconds=settings.decoder_cpu_seconds,
             progress=context.progress,
         )
-        data = {kind: (folder / kind).read_bytes() for kind in (FEATURES, THUMBNAILS)}
-    finally:
-        _clear_work(runtime, context.job)
-    data[REPORT] = json.dumps(report, sort_keys=True, ensure_ascii=False).encode()
-    features = VideoFeatures.from_bytes(data[FEATURES])
+        text = json.dumps(report, sort_keys=True, ensure_ascii=False)
+        files[REPORT].write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DiskFull(
+            f"{folder} cannot be written ({error.strerror}); free space, then retry"
+        ) from error
     media = media_producer(settings).fingerprint
-    producers = {FEATURES: features.producer.fingerprint, THUMBNAILS: media, REPORT: media}
-    return _Parts(features, data, producers, report)
+    features = feature_producer(settings, runtime.embedder, video.role).fingerprint
+    return _Parts(files, {FEATURES: features, THUMBNAILS: media, REPORT: media}, report)
 
 
 def _work_folder(runtime: Runtime, job: Job) -> Path:

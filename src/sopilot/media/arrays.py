@@ -4,18 +4,19 @@ so that neither needs memory for the whole file. Equal arrays give equal bytes."
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from sopilot.core.errors import DiskFull
 
 READ_ERRORS: Final = (
-    ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error,
+    ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What damaged bytes raise while they are read."""
 _PIECE_BYTES: Final = 1 << 18
@@ -43,15 +44,21 @@ def write_arrays(
     Raises DiskFull, ValueError when parts do not add up to their shape, and what making a part
     raises.
     """
-    # A fresh ZipInfo has a fixed date: no clock reaches the bytes.
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            if compression_level is not None:
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry._compresslevel = compression_level  # type: ignore[attr-defined]
-            with archive.open(entry, "w", force_zip64=True) as member:
-                _write_array(member, array, name)
+    try:
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, array in arrays.items():
+                # A fresh ZipInfo has a fixed date: no clock reaches the bytes.
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                if compression_level is not None:
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    entry._compresslevel = compression_level  # type: ignore[attr-defined]
+                with archive.open(entry, "w", force_zip64=True) as member:
+                    _write_array(member, array, name)
+    except OSError as error:
+        raise DiskFull(
+            f"{', '.join(arrays)} cannot be written ({error.strerror}); free space in the data "
+            "folder, then retry"
+        ) from error
 
 
 def _write_array(member: IO[bytes], array: Pieces, name: str) -> None:
@@ -65,7 +72,7 @@ def _write_array(member: IO[bytes], array: Pieces, name: str) -> None:
     for part in array.parts:
         if part.shape[1:] != array.shape[1:] or part.dtype != array.dtype:
             raise ValueError(f"a part of {name} is {part.dtype} {part.shape}, not {array.shape}")
-        member.write(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        member.write(part.tobytes())
         rows += len(part)
     if rows != array.shape[0]:
         raise ValueError(f"the parts of {name} have {rows} rows, not {array.shape[0]}")
@@ -90,8 +97,8 @@ class ArrayFile:
         """Every stride-th row of an array, from the first; memory for these rows only."""
         with self._archive.open(f"{name}.npy") as member:
             shape, dtype = _read_header(member)
-            if not shape:
-                return np.frombuffer(_exactly(member, dtype.itemsize), dtype).reshape(())
+            if not shape or stride < 1:
+                raise ValueError(f"{name} has shape {shape}; there are no rows to take")
             out = np.empty((-(-shape[0] // stride), *shape[1:]), dtype)
             row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
             batch = max(1, _PIECE_BYTES // max(row_bytes, 1))
@@ -102,9 +109,6 @@ class ArrayFile:
                 target = slice(-(-first // stride), -(-(first + count) // stride))
                 out[target] = rows.reshape(count, *shape[1:])[picks]
             return out
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
 
 
 def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -122,17 +126,3 @@ def _exactly(member: IO[bytes], size_bytes: int) -> bytes:
     if len(data) < size_bytes:
         raise EOFError(f"{len(data)} of {size_bytes} bytes are left")
     return data
-
-
-def staged_write(path: Path, arrays: Mapping[str, Pieces], compression_level: int | None) -> None:
-    """write_arrays to a path; a full disk is named. Raises DiskFull."""
-    try:
-        write_arrays(path, arrays, compression_level=compression_level)
-    except OSError as error:
-        raise DiskFull(
-            f"{path.name} cannot be written ({error.strerror}); free space in the data folder, "
-            "then retry"
-        ) from error
-
-
-__all__ = ["READ_ERRORS", "ArrayFile", "DTypeLike", "Pieces", "whole", "write_arrays"]

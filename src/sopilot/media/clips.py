@@ -32,7 +32,9 @@ def clip_spans(duration_sec: float, window_sec: float, hop_sec: float) -> NDArra
     starts = np.arange(count) * hop_sec
     if last_start_sec - starts[-1] > 1e-3 * hop_sec:
         starts = np.append(starts, last_start_sec)
-    return np.stack([starts, np.minimum(starts + window_sec, duration_sec)], axis=1)
+    ends = np.minimum(starts + window_sec, duration_sec)
+    ends[-1] = duration_sec  # also where the last hop was left out
+    return np.stack([starts, ends], axis=1)
 
 
 def clip_windows(

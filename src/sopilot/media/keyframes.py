@@ -7,9 +7,11 @@ upload is ever decoded again for a picture.
 from __future__ import annotations
 
 import io
-import zipfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import IO, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +20,9 @@ from numpy.typing import NDArray
 from sopilot.core.errors import DecodeError, NoFrames, StoreError
 from sopilot.core.records import Keyframe, VideoInfo
 from sopilot.core.timespan import TimeSpan
+from sopilot.media.arrays import READ_ERRORS, ArrayFile, Pieces, whole, write_arrays
 from sopilot.media.scaling import fit_size
+from sopilot.media.spool import ByteSpool
 
 THUMBNAIL_WIDTH_PX = 320
 _JPEG_QUALITY = 80
@@ -41,42 +45,58 @@ class Strip:
     def to_bytes(self) -> bytes:
         """One npz without pickle; the same strip gives the same bytes."""
         stream = io.BytesIO()
-        np.savez(
-            stream,
-            times_sec=self.times_sec,
-            sharpness=self.sharpness,
-            ends=np.cumsum([len(jpeg) for jpeg in self.jpegs], dtype=np.int64),
-            data=np.frombuffer(b"".join(self.jpegs), dtype=np.uint8),
-        )
+        pictures = [np.frombuffer(jpeg, np.uint8) for jpeg in self.jpegs]
+        sizes = [len(jpeg) for jpeg in self.jpegs]
+        _write(stream, self.times_sec, self.sharpness, sizes, pictures)
         return stream.getvalue()
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Strip:
         """The strip that to_bytes wrote. Raises StoreError when the bytes are something else."""
         try:
-            with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-                data, ends = arrays["data"].tobytes(), arrays["ends"].tolist()
+            with ArrayFile(io.BytesIO(blob)) as arrays:
+                data, ends = arrays.read("data").tobytes(), arrays.read("ends").tolist()
                 starts = [0, *ends[:-1]]
                 jpegs = tuple(data[a:b] for a, b in zip(starts, ends, strict=True))
-                return cls(arrays["times_sec"], arrays["sharpness"], jpegs)
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+                return cls(arrays.read("times_sec"), arrays.read("sharpness"), jpegs)
+        except READ_ERRORS as error:
             raise StoreError(
                 f"stored thumbnails ({len(blob)} bytes) cannot be read: {error}; ingest the video "
                 "again"
             ) from error
 
 
+def _write(
+    target: Path | IO[bytes],
+    times_sec: NDArray[np.float64],
+    sharpness: NDArray[np.float32],
+    sizes_bytes: Sequence[int],
+    pictures: Iterable[NDArray[np.uint8]],
+) -> None:
+    ends = np.cumsum(sizes_bytes, dtype=np.int64)
+    arrays = {
+        "times_sec": whole(times_sec),
+        "sharpness": whole(sharpness),
+        "ends": whole(ends),
+        "data": Pieces(np.dtype(np.uint8), (int(ends[-1]),), pictures),
+    }
+    write_arrays(target, arrays, compression_level=None)
+
+
 class ThumbnailStrip:
-    """Consumer of a decode pass: one JPEG per second, at most 320 px wide."""
+    """Consumer of a decode pass: one JPEG per second, at most 320 px wide; the pictures wait on a
+    temporary file."""
 
     pixel_format: Literal["bgr24"] = "bgr24"
     rate_fps = 1.0
 
     def __init__(self) -> None:
         self._every = 1
-        self._times: list[float] = []
-        self._sharpness: list[float] = []
-        self._jpegs: list[bytes] = []
+        self._times = array("d")
+        self._sharpness = array("f")
+        self._starts = array("q")
+        self._sizes = array("q")
+        self._spool = ByteSpool()
 
     def size_px(self, info: VideoInfo) -> tuple[int, int]:
         """The upright size, at most 320 px wide and 640 px high."""
@@ -90,7 +110,7 @@ class ThumbnailStrip:
         return sample_index % self._every == 0
 
     def take(self, time_sec: float, picture: NDArray[np.uint8]) -> None:
-        """One bgr picture. Raises DecodeError when it cannot be written as JPEG."""
+        """One bgr picture. Raises DecodeError when it cannot be written as JPEG, DiskFull."""
         done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         if not done:
             raise DecodeError(
@@ -101,21 +121,33 @@ class ThumbnailStrip:
         _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
         self._times.append(time_sec)
         self._sharpness.append(float(spread[0, 0]) ** 2)
-        self._jpegs.append(data.tobytes())
+        self._starts.append(self._spool.size_bytes)
+        self._sizes.append(data.nbytes)
+        self._spool.append_bytes(data.tobytes())
         if len(self._times) > _MOST_THUMBNAILS:
             self._every *= 2
-            for column in (self._times, self._sharpness, self._jpegs):
+            # The pictures themselves stay where they are: at most as many again are left behind.
+            for column in (self._times, self._sharpness, self._starts, self._sizes):
                 del column[1::2]
 
     def finish(self) -> Strip:
         """The strip after the pass. Raises NoFrames when the pass gave no picture."""
+        jpegs = tuple(picture.tobytes() for picture in self._pictures())
+        return Strip(np.array(self._times), np.array(self._sharpness), jpegs)
+
+    def write(self, path: Path) -> None:
+        """finish().to_bytes() straight into a file, in the memory of one picture.
+
+        Raises NoFrames, DiskFull.
+        """
+        pictures = self._pictures()
+        _write(path, np.array(self._times), np.array(self._sharpness), self._sizes, pictures)
+
+    def _pictures(self) -> Iterator[NDArray[np.uint8]]:
         if not self._times:
             raise NoFrames("no thumbnail was taken: the video has no frame; record it again")
-        return Strip(
-            np.array(self._times),
-            np.array(self._sharpness, dtype=np.float32),
-            tuple(self._jpegs),
-        )
+        places = zip(self._starts, self._sizes, strict=True)
+        return (np.frombuffer(self._spool.read_bytes(*place), np.uint8) for place in places)
 
 
 def choose_keyframe(strip: Strip, span: TimeSpan) -> Keyframe:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor, isfinite
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sopilot.core.config import Settings
 from sopilot.core.errors import BadSettings
+
+if TYPE_CHECKING:  # the decoder child starts without the settings' libraries
+    from sopilot.core.config import Settings
 
 MaskMode = Literal["black", "blur"]
 Rect = tuple[float, float, float, float]

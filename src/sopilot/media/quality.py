@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.records import QualityCheck, QualityReport, VideoInfo
 from sopilot.media.decode import PassSummary
+from sopilot.media.middle import median
 from sopilot.media.scaling import fit_size
 
 # Pictures are measured at this longer side (never enlarged): the sharpness limit belongs to it.
@@ -37,7 +38,7 @@ _REFERENCE_DIAGONAL_PX = float(np.hypot(3840, 2160))
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Limits of the five axes. Source: contract 4.9.
+    """Limits of the five axes, in seconds, pixels and the units of `QualityMeter`.
 
     stability: see `QualityMeter`.
     """
@@ -101,9 +102,9 @@ class QualityMeter:
             self._burst.clear()
 
     def report(self, summary: PassSummary) -> QualityReport:
-        """The verdict after the pass; axes in the contract's order."""
+        """The verdict after the pass; axes in the documented order."""
         brightness = float(np.mean(self._levels)) if self._levels else 0.0
-        sharpness = float(np.median(self._laplacians)) if self._laplacians else 0.0
+        sharpness = float(median(np.array(self._laplacians))) if self._laplacians else 0.0
         shake = float(np.quantile(self._jumps, _SHAKE_QUANTILE)) if self._jumps else 0.0
         values = (
             summary.duration_sec,
@@ -281,7 +282,7 @@ def camera_motion(before: NDArray[np.float32], after: NDArray[np.float32]) -> ND
             shifts.append(cv2.phaseCorrelate(one - mean_one, other - mean_other, window)[0])
     if len(shifts) < _LEAST_TEXTURED_TILES:
         return np.zeros(2)
-    return np.asarray(np.median(np.array(shifts), axis=0), dtype=np.float64)
+    return np.asarray(median(np.array(shifts)), dtype=np.float64)
 
 
 def _moments(tile: NDArray[np.float32]) -> tuple[float, float]:

@@ -134,11 +134,23 @@ class Blobs:
         key = blob_key(area, sha256)
         data: bytes = self._run(key, lambda: bytes(obstore.get(self.store, key).bytes()))
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise StoreError(
-                f"blob {key} ({len(data)} bytes) does not match its hash any more; "
-                "delete the video and add it again"
-            )
+            raise _damaged(key)
         return data
+
+    def checked_path(self, area: Area, sha256: str) -> Path:
+        """local_path of a blob whose bytes were read through, in bounded memory.
+
+        Raises BlobNotFound; StoreError when they were damaged.
+        """
+        path = self.local_path(area, sha256)
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise file_fault(error, path) from error
+        if found != sha256:
+            raise _damaged(blob_key(area, sha256))
+        return path
 
     def local_path(self, area: Area, sha256: str) -> Path:
         """The blob as a local file, to be read only. Raises BlobNotFound."""
@@ -191,6 +203,12 @@ class Blobs:
             raise BlobNotFound(f"there is no blob {key}") from error
         except _BLOB_ERRORS as error:
             raise blob_fault(error, key) from error
+
+
+def _damaged(key: str) -> StoreError:
+    return StoreError(
+        f"blob {key} does not match its hash any more; delete the video and add it again"
+    )
 
 
 def open_blobs(data_dir: Path) -> Blobs:

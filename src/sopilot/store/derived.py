@@ -44,12 +44,35 @@ def put_derived(
 
     The blob is written before the row: a row never points to nothing.
     """
+    blob_sha256 = blobs.put_bytes("derived", data)
+    return record_derived(
+        connection,
+        content_sha256=content_sha256,
+        kind=kind,
+        producer=producer,
+        blob_sha256=blob_sha256,
+        size_bytes=len(data),
+        meta=meta,
+    )
+
+
+def record_derived(
+    connection: Connection,
+    *,
+    content_sha256: str,
+    kind: str,
+    producer: str,
+    blob_sha256: str,
+    size_bytes: int,
+    meta: Mapping[str, Any] | None = None,
+) -> Derived:
+    """The row of a blob that is stored already; a row of the same key is replaced."""
     record = Derived(
         content_sha256=content_sha256,
         kind=kind,
         producer=producer,
-        blob_sha256=blobs.put_bytes("derived", data),
-        size_bytes=len(data),
+        blob_sha256=blob_sha256,
+        size_bytes=size_bytes,
         meta=dict(meta or {}),
         created_at=now_text(),
     )
@@ -70,6 +93,12 @@ def find_derived(
         )
     ).one_or_none()
     return None if row is None else _record(row)
+
+
+def blob_is_used(connection: Connection, blob_sha256: str) -> bool:
+    """Does any row stand on this derived blob?"""
+    query = select(derived.c.id).where(derived.c.blob_sha256 == blob_sha256).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def list_derived(connection: Connection, content_sha256: str) -> tuple[Derived, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 
 def upsert(
@@ -22,8 +21,7 @@ def upsert(
     key_columns must be a unique constraint of the table. Columns in `keep` (created_at, uid) are
     written on insert only.
     """
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).values(dict(values))
+    statement = _insert(connection, table).values(dict(values))
     changed = {
         name: statement.excluded[name]
         for name in values
@@ -32,3 +30,14 @@ def upsert(
     connection.execute(
         statement.on_conflict_do_update(index_elements=list(key_columns), set_=changed)
     )
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    # Each dialect is loaded where it is used: PostgreSQL's takes longer than a short command.
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)

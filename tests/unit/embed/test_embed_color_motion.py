@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import NoFrames
 from sopilot.core.records import Role, VideoInfo
+from sopilot.embed.activity import activity_of
 from sopilot.embed.base import VideoFeatures
-from sopilot.embed.color_motion import ColorMotionEmbedder, analysis_size
+from sopilot.embed.color_motion import ColorMotionConsumer, ColorMotionEmbedder, analysis_size
 from sopilot.embed.rerecording import draw_rerecording
 
 WIDTH, HEIGHT = 192, 108
@@ -43,14 +45,20 @@ def scene(index: int) -> Picture:
 SCENE = [scene(index) for index in range(140)]
 
 
-def features_of(pictures: Iterable[Picture], role: Role = Role.TRAINEE) -> VideoFeatures:
+def fed(pictures: Iterable[Picture], role: Role) -> tuple[ColorMotionConsumer, float]:
+    """A consumer that took the pictures, and their duration in seconds."""
     consumer = ColorMotionEmbedder().consumer(info(), role)
     count = 0
     for picture in pictures:
         picture.setflags(write=False)
         consumer.take(count / 10, picture)
         count += 1
-    return consumer.finish(count / 10)
+    return consumer, count / 10
+
+
+def features_of(pictures: Iterable[Picture], role: Role = Role.TRAINEE) -> VideoFeatures:
+    consumer, duration_sec = fed(pictures, role)
+    return consumer.finish(duration_sec)
 
 
 BASE = features_of(SCENE)
@@ -177,3 +185,22 @@ def test_rerecordings_are_fixed_and_lie_on_either_side() -> None:
     assert (one.warp == again.warp).all()
     assert (one.noise == again.noise).all()
     assert one.warp[0, 1] * two.warp[0, 1] < 0
+
+
+@pytest.mark.parametrize("pictures", [SCENE[:60], [SCENE[0]] * 60], ids=["moving", "frozen"])
+def test_written_piece_by_piece_they_are_the_same(pictures: list[Picture], tmp_path: Path) -> None:
+    expected = features_of(pictures, Role.GOLD)
+    consumer, duration_sec = fed(pictures, Role.GOLD)
+    consumer.write(tmp_path / "features", duration_sec, expected.producer)
+    assert (tmp_path / "features").read_bytes() == expected.to_bytes()
+
+
+def test_the_centre_of_movement_does_not_depend_on_where_memory_lies() -> None:
+    flow = RNG.normal(0, 3, (108, 192, 2)).astype(np.float32)
+    found = set()
+    for offset in range(16):
+        room = np.empty(flow.size + 32, np.float32)
+        moved = room[offset : offset + flow.size].reshape(flow.shape)
+        moved[...] = flow
+        found.add(activity_of(moved))
+    assert len(found) == 1

@@ -43,6 +43,31 @@ def test_bytes_round_trip_exactly_and_are_the_same_twice() -> None:
     assert again.block("crop").dtype == np.float32
 
 
+def test_a_file_of_features_is_read_as_far_as_it_is_asked(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    given = features(
+        clip_spans=np.stack([np.arange(11.0), np.arange(11.0) + 1], axis=1),
+        energy=np.arange(11, dtype=np.float32),
+        blocks=Blocks({"crop": rng.normal(size=(11, 4)), "crop@1": rng.normal(size=(11, 4))}),
+    )
+    path = tmp_path / "features"
+    path.write_bytes(given.to_bytes())
+    stored = VideoFeatures.from_file(path)
+    assert stored.to_bytes() == given.to_bytes()
+    assert stored.version_count == 1
+    thin = VideoFeatures.from_file(path, most_clips=4)
+    assert thin.clip_count == 4
+    assert thin.clip_spans.tolist() == given.clip_spans[::3].tolist()
+    assert np.array_equal(thin.block("crop", 1), given.block("crop", 1)[::3])
+    with pytest.raises(InputError, match="crop@2"):
+        thin.block("crop", 2)
+    path.write_bytes(b"gone")
+    with pytest.raises(StoreError, match="ingest"):
+        stored.block("crop")
+    with pytest.raises(StoreError, match="ingest"):
+        VideoFeatures.from_file(path)
+
+
 @pytest.mark.parametrize("damage", [b"", b"no zip at all", features().to_bytes()[:-200]])
 def test_damaged_bytes_are_a_store_error(damage: bytes) -> None:
     with pytest.raises(StoreError, match="ingest"):

@@ -11,7 +11,12 @@ from sopilot.core.errors import BadUpload, SopilotError
 from sopilot.core.records import Role, no_progress
 from sopilot.embed.base import comparison_key
 from sopilot.embed.open import open_embedder
-from sopilot.library.analyze import analyze, feature_producer, media_producer
+from sopilot.library.analyze import (
+    analysis_arguments,
+    analyze,
+    feature_producer,
+    media_producer,
+)
 
 MASKED = {"privacy_mask_enabled": True, "privacy_mask_rects": "0:0:0.5:0.5"}
 
@@ -40,14 +45,14 @@ def test_masked_and_unmasked_features_are_not_comparable() -> None:
 def test_a_refusal_names_the_senders_file_not_ours(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / ("ab" * 32)
     path.write_bytes(content)
-    arguments = {
-        "path": str(path),
-        "name": "shift 7.mp4",
-        "sha256": path.name,
-        "role": "trainee",
-        "folder": str(tmp_path),
-        "settings": load_settings().model_dump(mode="json", exclude={"api_key"}),
-    }
+    arguments = analysis_arguments(
+        load_settings(),
+        path,
+        name="shift 7.mp4",
+        sha256=path.name,
+        role=Role.TRAINEE,
+        folder=tmp_path,
+    )
     with pytest.raises(SopilotError, match=r"shift 7\.mp4") as caught:
         analyze(arguments, no_progress)
     assert path.name not in caught.value.message

@@ -88,6 +88,16 @@ def test_a_strip_stays_small_in_a_long_video() -> None:
     assert set(np.diff(times)) == {4.0}
 
 
-def test_no_picture_is_no_strip() -> None:
+def test_a_strip_written_piece_by_piece_is_the_same(tmp_path: Path) -> None:
+    consumer = ThumbnailStrip()
+    for second in range(5):
+        consumer.take(float(second), np.asarray(texture(64, 36, second)))
+    consumer.write(tmp_path / "strip")
+    assert (tmp_path / "strip").read_bytes() == consumer.finish().to_bytes()
+
+
+def test_no_picture_is_no_strip(tmp_path: Path) -> None:
     with pytest.raises(NoFrames):
         ThumbnailStrip().finish()
+    with pytest.raises(NoFrames):
+        ThumbnailStrip().write(tmp_path / "strip")

@@ -109,9 +109,11 @@ def test_deleted_blob_is_gone_and_can_come_back(blobs: Blobs) -> None:
 def test_damaged_blob_is_found_out_and_a_truncated_one_mended(blobs: Blobs) -> None:
     sha256 = blobs.put_bytes("derived", b"12345")
     blobs.local_path("derived", sha256).write_bytes(b"1234")
-    with pytest.raises(StoreError, match="does not match its hash"):
-        blobs.get_bytes("derived", sha256)
+    for look in (blobs.get_bytes, blobs.checked_path):
+        with pytest.raises(StoreError, match="does not match its hash"):
+            look("derived", sha256)
     blobs.put_bytes("derived", b"12345")
+    assert blobs.checked_path("derived", sha256) == blobs.local_path("derived", sha256)
     assert blobs.get_bytes("derived", sha256) == b"12345"
 
 

@@ -110,13 +110,16 @@ def test_full_database_is_named(sqlite_database: Database) -> None:
     assert keys(sqlite_database) == []
 
 
-def test_read_only_file_is_named(tmp_path: Path) -> None:
+def test_read_only_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "sopilot.db"
     open_database(f"sqlite:///{path}").close()
     database = open_database(f"sqlite:///file:{path}?mode=ro&uri=true")
     with pytest.raises(DiskFull, match="not writable"):
         insert(database, "x")
     database.close()
+    # The address is no path: no folder of its name is made in the working directory.
+    assert not (tmp_path / "file:").exists()
 
 
 @pytest.mark.parametrize("content", [b"no database, but some text that is long enough" * 9])
