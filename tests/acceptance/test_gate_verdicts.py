@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import variants
+from footage import DATA, MAINTENANCE, need_footage
 
 from sopilot.cli.local import bring_in, opened, score_now
 from sopilot.core.config import load_settings
@@ -16,14 +16,8 @@ from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.runtime import Runtime
 
-DATA = Path(os.environ.get("SOPILOT_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-MAINTENANCE = DATA / "maintenance"
 GOLD = MAINTENANCE / "gold.mp4"
 MARKED = tuple(Step(k, span=TimeSpan(6.0 * k, 6.0 * (k + 1))) for k in range(4))
-
-pytestmark = pytest.mark.skipif(
-    not GOLD.exists(), reason=f"not run: no footage at {MAINTENANCE} (SOPILOT_TEST_DATA)"
-)
 
 
 class Judge:
@@ -44,6 +38,7 @@ class Judge:
 def judge(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Judge]:
+    need_footage(GOLD)
     settings = load_settings(data_dir=tmp_path_factory.mktemp("gate"))
     with opened(settings) as runtime:
         yield Judge(runtime, MARKED if request.param == "steps marked" else None)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from footage import MAINTENANCE, need_footage
 from service_process import Server, write_bench
 
-DATA = Path(os.environ.get("SOPILOT_TEST_DATA", "../shared/data")) / "maintenance"
 STEPS = [
     {"step_index": index, "name_en": name, "start_sec": 6.0 * index, "end_sec": 6.0 * index + 6.0}
     for index, name in enumerate(("REMOVE", "CLEAN", "SWAP", "CHECK"))
@@ -28,8 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Gold and trainee: the public demo where it is, else clips of our own."""
-    if DATA.is_dir():
-        return {"gold": DATA / "gold.mp4", "trainee": DATA / "missing.mp4"}
+    if MAINTENANCE.is_dir():
+        return {"gold": MAINTENANCE / "gold.mp4", "trainee": MAINTENANCE / "missing.mp4"}
     folder = tmp_path_factory.mktemp("clips")
     return {
         "gold": write_bench(folder / "gold.mp4", 24.0),
@@ -91,8 +90,8 @@ def test_the_result_has_every_documented_field(server: Server, scored: dict[str,
         assert deviation["comment_en"]
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="not run: no shared/data/maintenance here")
 def test_the_skipped_step_of_the_public_demo_fails(server: Server, scored: dict[str, int]) -> None:
+    need_footage()
     result = server.client.get(f"/score/{scored['score']}").json()["result"]
     missing = [d["step_index"] for d in result["deviations"] if d["type"] == "missing_step"]
     assert result["score"] < 60
@@ -150,12 +149,12 @@ def test_bad_files_are_refused_and_leave_nothing(
     assert server.files() == before
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="not run: no shared/data/maintenance here")
 def test_a_file_cut_in_the_middle_is_refused_and_leaves_nothing(
     server: Server, scored: dict[str, int], tmp_path: Path
 ) -> None:
+    need_footage()
     before = server.files()
-    whole = (DATA / "swap.mp4").read_bytes()
+    whole = (MAINTENANCE / "swap.mp4").read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole[: len(whole) // 2])
     answer = server.upload("/videos", path)

@@ -130,6 +130,7 @@ def test_an_upload_answers_with_the_fields_of_both_interfaces(service: Service) 
     job = service.client.get(f"/videos/jobs/{body['ingest_job_id']}").json()
     assert (job["status"], job["video_id"], job["num_clips"]) == ("completed", 1, body["num_clips"])
     assert job["requested_by"] == "token:api"
+    assert (job["source_fps"], job["sampled_fps"]) == (10.0, 10.0)
 
 
 def test_an_asynchronous_upload_points_to_its_job(service: Service) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import select, update
@@ -14,9 +17,10 @@ from sopilot.core.errors import (
     JobFinished,
     JobNotFound,
     LeaseLost,
+    SopilotError,
     StoreError,
 )
-from sopilot.jobs.context import JobContext, Kind
+from sopilot.jobs.context import Heart, JobContext, Kind
 from sopilot.jobs.loop import cancel_job, run_until_finished, run_worker
 from sopilot.jobs.owner import new_owner
 from sopilot.jobs.queries import (
@@ -34,7 +38,7 @@ from sopilot.jobs.queries import (
     take_lost,
 )
 from sopilot.jobs.records import Job, JobState
-from sopilot.store.engine import Database
+from sopilot.store.engine import Database, open_database
 from sopilot.store.tables import derived, jobs
 from sopilot.store.times import after_text, now_text, seconds_between
 
@@ -116,7 +120,7 @@ def test_job_is_found_by_id_and_by_uid(database: Database) -> None:
     with database.read() as connection:
         for name in (job.id, str(job.id), job.uid, job.uid.upper()):
             assert get_job(connection, name) == job
-        for name in (job.id + 1, 0, 2**40, str(2**40), "nonsense"):
+        for name in (job.id + 1, 0, -1, 2**40, str(2**40), "\uff11", "nonsense"):
             with pytest.raises(JobNotFound):
                 get_job(connection, name)
 
@@ -474,3 +478,34 @@ def test_progress_of_an_inline_run_can_cancel_a_waiting_job(database: Database) 
     job = run_once(database, kind, submit(database))
     done = run_until_finished(database, {"work": kind}, job.id, progress, poll_sec=0.01)
     assert (done.state, done.attempt) == (JobState.CANCELLED, 1)
+
+
+def test_a_heart_that_breaks_ends_the_attempt(database: Database) -> None:
+    """Without its heartbeat a handler would work on for a result that nobody may keep."""
+    submit(database)
+    job = take(database)
+    assert job is not None
+    # No driver can send it: a defect of the program, not trouble with the database.
+    heart = Heart(replace(job, fence=cast(int, object())), database, 0.03, threading.Event())
+    heart.start()
+    assert heart._thread is not None
+    heart._thread.join(10.0)
+    with pytest.raises(SopilotError, match="unexpected"):
+        heart.check()
+    heart.end()
+
+
+def test_a_burst_ends_when_no_job_is_ready(database: Database) -> None:
+    jobs_done = [submit(database), submit(database)]
+    run_worker(database, {"work": Kind(lambda context: None)}, threading.Event(), is_burst=True)
+    assert [look(database, job).state for job in jobs_done] == [JobState.COMPLETED] * 2
+
+
+def test_a_burst_without_a_database_fails(tmp_path: Path) -> None:
+    path = tmp_path / "sopilot.db"
+    database = open_database(f"sqlite:///{path}")
+    database.engine.dispose()
+    path.write_bytes(b"damaged " * 2000)
+    with pytest.raises(StoreError):
+        run_worker(database, {"work": Kind(lambda context: None)}, threading.Event(), is_burst=True)
+    database.close()

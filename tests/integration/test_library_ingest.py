@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from sopilot.core.records import Role
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.records import JobState
 from sopilot.library import queries
+from sopilot.library.ingest import fail_video
+from sopilot.library.remove import note, sweep
 from sopilot.library.schemas import VideoFilter, VideoRow, VideoStatus
 from sopilot.media.keyframes import Strip
 from sopilot.runtime import Runtime, close_runtime
@@ -201,3 +205,102 @@ def test_masked_and_unmasked_features_are_kept_apart(tmp_path: Path, clip: Path)
         producers.append(video_of(runtime, added.video.id).producer)
         close_runtime(runtime)
     assert producers[0] != producers[1]
+
+
+def test_bytes_go_only_when_the_end_of_their_ingest_is_committed(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    path = tmp_path / "note.mp4"
+    path.write_bytes(b"not a video" * 100)
+    added = add(runtime, path)
+    error = BadUpload("no video")
+
+    def fail_and_break() -> None:
+        with runtime.database.write() as connection:
+            fail_video(runtime, connection, added.job, error)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_and_break()
+    assert video_of(runtime, added.video.id).status is VideoStatus.PROCESSING
+    assert runtime.blobs.exists("raw", added.video.sha256)
+    with runtime.database.write() as connection:
+        fail_video(runtime, connection, added.job, error)
+        assert runtime.blobs.exists("raw", added.video.sha256)
+    assert not runtime.blobs.exists("raw", added.video.sha256)
+    assert sweep(runtime, older_than_sec=-1.0) == 0
+    assert files_below(runtime.blobs.root) == set()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from service_parts import add, open_test_runtime
+from sopilot.library import add as library_add
+library_add._insert = lambda *_: os.kill(os.getpid(), 9)  # after the bytes, before the row
+add(open_test_runtime(Path({folder!r})), Path({clip!r}))
+"""
+
+
+def test_a_sweep_removes_what_a_killed_upload_left(tmp_path: Path, clip: Path) -> None:
+    runtime = open_test_runtime(tmp_path)
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path), clip=str(clip))
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    raw = [name for name in files_below(runtime.blobs.root) if "/." not in name]
+    assert len(raw) == 1
+    assert sweep(runtime) == 0  # it may still be at work
+    assert sweep(runtime, older_than_sec=-1.0) == 1
+    assert files_below(runtime.blobs.root) == set()
+    close_runtime(runtime)
+
+
+def test_a_sweep_spares_what_a_row_stands_on(sqlite_runtime: Runtime, clip: Path) -> None:
+    added = add(sqlite_runtime, clip)
+    work(sqlite_runtime, added.job.id)
+    with sqlite_runtime.database.read() as connection:
+        stored = list_derived(connection, added.video.sha256)
+    before = files_below(sqlite_runtime.blobs.root)
+    orphan = sqlite_runtime.blobs.put_bytes("derived", b"left behind")
+    note(sqlite_runtime, "raw", added.video.sha256)
+    for sha256 in (*(row.blob_sha256 for row in stored), orphan):
+        note(sqlite_runtime, "derived", sha256)
+    assert sweep(sqlite_runtime, older_than_sec=-1.0) == 1
+    assert files_below(sqlite_runtime.blobs.root) == before
+
+
+def test_a_known_file_is_analysed_again_where_its_features_do_not_fit(
+    tmp_path: Path, clip: Path
+) -> None:
+    """After a change of version or mask the same file is the remedy, in the same row."""
+    before = open_test_runtime(tmp_path)
+    gold = add(before, clip, Role.GOLD)
+    work(before, gold.job.id)
+    old = video_of(before, gold.video.id)
+    close_runtime(before)
+    after = open_test_runtime(tmp_path, privacy_mask_enabled=True, privacy_mask_rects="0:0:1:0.2")
+    again = add(after, clip, Role.GOLD)
+    assert (again.video.id, again.is_duplicate) == (old.id, True)
+    assert again.job.id != gold.job.id
+    assert again.video.status is VideoStatus.PROCESSING
+    assert add(after, clip, Role.GOLD).job.id == again.job.id
+    assert work(after, again.job.id).state is JobState.COMPLETED
+    new = video_of(after, old.id)
+    assert new.producer != old.producer
+    assert (new.gold_version, new.status) == (1, VideoStatus.READY)
+    assert add(after, clip, Role.GOLD).job.id == again.job.id
+    close_runtime(after)
+
+
+def test_a_known_file_is_analysed_again_where_its_features_are_gone(
+    sqlite_runtime: Runtime, clip: Path
+) -> None:
+    first = add(sqlite_runtime, clip)
+    work(sqlite_runtime, first.job.id)
+    with sqlite_runtime.database.read() as connection:
+        for row in list_derived(connection, first.video.sha256):
+            sqlite_runtime.blobs.delete("derived", row.blob_sha256)
+    again = add(sqlite_runtime, clip)
+    assert (again.video.id, again.job.id != first.job.id) == (first.video.id, True)
+    assert work(sqlite_runtime, again.job.id).state is JobState.COMPLETED
+    assert video_of(sqlite_runtime, first.video.id).status is VideoStatus.READY

@@ -114,4 +114,3 @@ def test_failed_rows_neither_use_content_nor_count_as_duplicates(filled: Databas
         queries.mark_failed(connection, 1, "X", "broken")
         assert not queries.content_is_used(connection, content)
         assert queries.find_duplicate(connection, content, "a", Role.TRAINEE) is None
-        assert content not in queries.used_contents(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,15 @@ from service_parts import (
     write_procedure,
 )
 
+from sopilot.api.auth import ANONYMOUS
+from sopilot.api.routers import scores
 from sopilot.core.errors import (
     Conflict,
     InputError,
     InsufficientClips,
+    ProducerMismatch,
     ScoreNotFound,
+    SopilotError,
     TaskMismatch,
     TaskNotAllowed,
     TaskNotFound,
@@ -31,12 +36,15 @@ from sopilot.core.errors import (
 from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.jobs import queries as jobs
-from sopilot.jobs.records import JobState
+from sopilot.jobs.records import Job, JobState
+from sopilot.library import queries as library
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.sop import queries, tasks
 from sopilot.sop.evaluate import ScoreOrder, resubmit, submit
 from sopilot.sop.pictures import deviation_pictures
 from sopilot.sop.schemas import ScoreResult
+from sopilot.store.derived import list_derived
+from sopilot.worker import kinds_of
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +177,47 @@ def test_marked_steps_name_the_findings(runtime: Runtime) -> None:
     assert result.metrics.total_steps == 3
 
 
+def test_steps_beyond_the_gold_end_the_job_with_their_place(runtime: Runtime) -> None:
+    """They may have been stored before there was a gold to hold them against."""
+    steps = [Step(0, span=TimeSpan(0.0, 5.0)), Step(1, span=TimeSpan(5.0, 99.0))]
+    with runtime.database.write() as connection:
+        tasks.replace_steps(connection, runtime.settings, "pilot_task", steps)
+    job = work(runtime, score(runtime, order(runtime, (1,), 2)).job_id)
+    assert (job.state, job.error_code, job.attempt) == (JobState.FAILED, "BAD_STEPS", 1)
+    assert "99 s" in (job.error_message or "")
+
+
+def test_videos_that_were_analysed_differently_are_refused_at_once(
+    runtime: Runtime, tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    masked = open_test_runtime(
+        tmp_path, runtime.database.url, privacy_mask_enabled=True, privacy_mask_rects="0:0:1:0.2"
+    )
+    try:
+        again = add(masked, clips["swapped"], is_forced=True)
+        assert work(masked, again.job.id).state is JobState.COMPLETED
+        for opened in (runtime, masked):
+            with pytest.raises(ProducerMismatch, match="send the file again"):
+                order(opened, (1,), again.video.id)
+    finally:
+        close_runtime(masked)
+
+
+def test_features_that_are_gone_end_the_job_with_a_remedy(
+    runtime: Runtime, clips: dict[str, Path]
+) -> None:
+    with runtime.database.read() as connection:
+        sha256 = library.get_video(connection, 2).sha256
+        blobs = [row.blob_sha256 for row in list_derived(connection, sha256)]
+    for blob_sha256 in blobs:
+        runtime.blobs.delete("derived", blob_sha256)
+    job = work(runtime, score(runtime, order(runtime, (1,), 2)).job_id)
+    assert (job.state, job.error_code, job.attempt) == (JobState.FAILED, "BLOB_NOT_FOUND", 1)
+    assert "send its file again" in (job.error_message or "")
+    assert work(runtime, add(runtime, clips["swapped"]).job.id).state is JobState.COMPLETED
+    assert work(runtime, score(runtime, order(runtime, (1,), 2)).job_id).error_code is None
+
+
 def test_a_rerun_is_a_new_score_of_the_same_order(runtime: Runtime) -> None:
     first = order(runtime, (1,), 2, w_miss=1.0)
     with runtime.database.write() as connection:
@@ -186,6 +235,22 @@ def test_a_cancelled_score_stays_cancelled(runtime: Runtime) -> None:
     assert work(runtime, row.job_id).state is JobState.CANCELLED
     done = score(runtime, row.id)
     assert (done.status, done.result) == ("cancelled", None)
+
+
+def test_a_cancel_over_http_runs_the_clean_up_of_its_kind(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned = []
+
+    def clean_up(_connection: object, job: Job, error: SopilotError) -> None:
+        cleaned.append((job.kind, error.code))
+
+    kinds = {name: replace(kind, on_failure=clean_up) for name, kind in kinds_of(runtime).items()}
+    monkeypatch.setattr(scores, "kinds_of", lambda _: kinds)
+    row = score(runtime, order(runtime, (1,), 2))
+    answer = scores.cancel_score(str(row.id), ANONYMOUS, runtime)
+    assert answer.status == "cancelled"
+    assert cleaned == [("sop.score", "JOB_CANCELLED")]
 
 
 def test_profiles_are_made_on_first_use_and_versioned(runtime: Runtime) -> None:

@@ -77,8 +77,3 @@ def best_cuts(prefix: Table, sums: Table, classes: Indices, shortest: Indices) -
         earned = prefix[i, : last + 1] - sums[classes[i], : last + 1]
         end = last - int(np.argmax(earned[::-1]))
     return cuts
-
-
-def chain_evidence(sums: Table, classes: Indices, shortest: Indices) -> float:
-    """Log evidence of the best cutting; -inf when the windows are too few for the chain."""
-    return float(prefix_tables(sums, classes, shortest)[-1, -1])

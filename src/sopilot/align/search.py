@@ -2,7 +2,8 @@
 
 Called by `sop.compare` and `sop.interval`; arrays only. Every round evaluates all single edits at
 once: an unchanged beginning is read from prefix tables, an unchanged end from suffix tables, and
-the changed middles of all candidates grow together, segment by segment. Source: docs/scoring.md 3.
+the changed middles of all candidates grow together, segment by segment. What sequences that are
+right by definition would gain by an order is no evidence for it. Source: docs/scoring.md 3.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from sopilot.align.chain import (
     suffix_tables,
 )
 from sopilot.align.edits import Candidate, EditKind, Prices, candidates
+from sopilot.core.errors import InsufficientClips
 
+NOTHING_UNNAMED: frozenset[int] = frozenset()
 CELLS_PER_BATCH = 1_500_000
 """Table cells evaluated together: 12 MB per table, so memory does not grow with the candidates."""
 
@@ -48,6 +51,15 @@ class Slot:
     edit: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A sequence that is right by definition. expected: log evidence of the expected order."""
+
+    sums: Table
+    classes: Classes
+    expected: float
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedEdit:
     """One difference in order. steps: what was deleted, exchanged, moved, replaced or inserted.
@@ -65,15 +77,21 @@ class AcceptedEdit:
 class OrderSearch:
     """slots: found order; cuts: (n + 1,) windows; evidence: nats of the found order.
 
-    spare: the largest gain any single edit of the final order would bring, >= 0, in nats.
+    allowance: what the references gain by that order, >= 0. spare: the largest gain any single
+    edit of the final order that is about a named step would bring, >= 0. All in nats.
     """
 
     slots: tuple[Slot, ...]
     cuts: Indices
     edits: tuple[AcceptedEdit, ...]
     evidence: float
-    expected_evidence: float
+    allowance: float
     spare: float
+
+
+def reference(sums: Table, classes: Classes) -> Reference:
+    """A sequence in which the expected order is right by definition."""
+    return Reference(sums, classes, _chain_value(sums, classes, range(len(classes.parts))))
 
 
 def search_order(
@@ -81,29 +99,55 @@ def search_order(
     classes: Classes,
     prices: Prices,
     *,
+    references: Sequence[Reference] = (),
+    unnamed: frozenset[int] = NOTHING_UNNAMED,
     max_edits: int = 8,
     reach: int = 12,
 ) -> OrderSearch:
     """Explain all windows, starting from the expected order 0..n-1.
 
     sums: (K, T + 1) from `chain.cumulate`. Edits are accepted while the best one gains more
-    than its price. O(rounds x candidates x T).
+    than its price; what the references would gain counts against it, so that each of them needs no
+    edit. unnamed: steps whose absence is no difference. O(rounds x candidates x T). Raises
+    InsufficientClips when the expected order does not fit into the windows.
     """
+    problem = _Problem(sums, classes, prices, references, unnamed, reach)
     slots = tuple(Slot(step) for step in range(len(classes.parts)))
-    value = start_value = _chain_value(sums, classes, slots)
+    worth = _Worth(_chain_value(sums, classes, range(len(slots))), 0.0)
     found: list[AcceptedEdit] = []
-    spare = 0.0
     while True:
-        best, best_value, spare = _best_edit(sums, classes, slots, prices, value, reach)
+        best, best_worth, spare = _best_edit(problem, slots, worth)
         if best is None or len(found) == max_edits:
             break
-        found.append(_describe(best, slots, best_value - value))
+        found.append(_describe(best, slots, best_worth.net - worth.net))
         slots = _apply(best, slots, len(found) - 1)
-        value = best_value
+        worth = best_worth
     chain, shortest, _ = _flatten(classes, [slot.step for slot in slots])
     prefix = prefix_tables(sums, chain, shortest)
     cuts = best_cuts(prefix, sums, chain, shortest)[_slot_ends(classes, slots)]
-    return OrderSearch(slots, cuts, tuple(found), value, start_value, spare)
+    return OrderSearch(slots, cuts, tuple(found), worth.evidence, worth.allowance, spare)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    sums: Table
+    classes: Classes
+    prices: Prices
+    references: Sequence[Reference]
+    unnamed: frozenset[int]
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """Log evidence of an order, and how much of it the references gain as well."""
+
+    evidence: float
+    allowance: float
+
+    @property
+    def net(self) -> float:
+        return self.evidence - self.allowance
 
 
 def _flatten(classes: Classes, steps: Sequence[int]) -> tuple[Indices, Indices, Indices]:
@@ -118,36 +162,59 @@ def _slot_ends(classes: Classes, slots: Sequence[Slot]) -> Indices:
     return _flatten(classes, [slot.step for slot in slots])[2]
 
 
-def _chain_value(sums: Table, classes: Classes, slots: Sequence[Slot]) -> float:
-    chain, shortest, _ = _flatten(classes, [slot.step for slot in slots])
+def _chain_value(sums: Table, classes: Classes, order: Sequence[int]) -> float:
+    chain, shortest, _ = _flatten(classes, order)
     value = float(prefix_tables(sums, chain, shortest)[-1, -1])
-    # Too few windows for the whole order: as bad as the worst evidence everywhere, so that
-    # leaving steps out can only gain.
-    return value if np.isfinite(value) else _worst(sums)
-
-
-def _worst(sums: Table) -> float:
-    return float(np.diff(sums, axis=1).min(axis=0).sum()) - 1000.0
+    if not np.isfinite(value):
+        raise InsufficientClips(
+            f"{sums.shape[1] - 1} clips are too few for {len(order)} steps; record a longer video"
+        )
+    return value
 
 
 def _best_edit(
-    sums: Table,
-    classes: Classes,
-    slots: tuple[Slot, ...],
-    prices: Prices,
-    value: float,
-    reach: int,
-) -> tuple[Candidate | None, float, float]:
-    """The edit with the largest gain over its price, its evidence, and the largest plain gain."""
+    problem: _Problem, slots: tuple[Slot, ...], worth: _Worth
+) -> tuple[Candidate | None, _Worth, float]:
+    """The edit with the largest gain over its price, what it is worth, and the spare evidence."""
     order = tuple(slot.step for slot in slots)
-    listed = list(candidates(order, len(classes.parts), prices, reach))
-    values = evaluate(sums, classes, order, listed)
-    net = values - np.array([item.price for item in listed]) - value
+    listed = list(candidates(order, len(problem.classes.parts), problem.prices, problem.reach))
+    values = evaluate(problem.sums, problem.classes, order, listed)
+    net = values - np.array([item.price for item in listed]) - worth.net
+    allowances = np.zeros(len(listed))
+    # Nothing is below zero, so only what could count is looked up in the references.
+    likely = np.flatnonzero(net > -problem.prices.edit)
+    allowances[likely] = _allowances(problem.references, order, [listed[i] for i in likely])
+    net -= allowances
     pick = int(np.argmax(net))
-    spare = max(0.0, float(net[pick]) + prices.edit)
+    counted = [i for i in likely if not _is_silent(listed[i], order, problem.unnamed)]
+    spare = max(0.0, float(net[counted].max(initial=-np.inf)) + problem.prices.edit)
     if not net[pick] > 0.0:
-        return None, value, spare
-    return listed[pick], float(values[pick]), spare
+        return None, worth, spare
+    return listed[pick], _Worth(float(values[pick]), float(allowances[pick])), spare
+
+
+def _allowances(
+    references: Sequence[Reference], order: Sequence[int], listed: Sequence[Candidate]
+) -> Table:
+    """(len(listed),) most that any reference gains by each candidate order, >= 0."""
+    gained = np.zeros(len(listed))
+    if not listed:
+        return gained
+    for known in references:
+        values = evaluate(known.sums, known.classes, order, listed)
+        np.maximum(gained, values - known.expected, out=gained)
+    return gained
+
+
+def _is_silent(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
+    """Whether an edit leaves out unnamed time, or puts some in the place of other such time."""
+    if edit.kind == "delete":
+        return unnamed.issuperset(order[edit.first : edit.second])
+    if edit.kind == "replace":
+        return order[edit.first] in unnamed and edit.middle[0] in unnamed
+    if edit.kind == "swap":
+        return order[edit.first] in unnamed and order[edit.second] in unnamed
+    return False
 
 
 def evaluate(
@@ -203,10 +270,18 @@ def _apply(edit: Candidate, slots: tuple[Slot, ...], number: int) -> tuple[Slot,
     return (*slots[: edit.head], *middle, *slots[edit.tail :])
 
 
-def deletion_gains(sums: Table, classes: Classes, found: OrderSearch) -> Table:
-    """(n,) nats gained by leaving out each slot of a found order; -inf where it is the only one."""
+def deletion_gains(
+    sums: Table, classes: Classes, found: OrderSearch, references: Sequence[Reference] = ()
+) -> Table:
+    """(n,) nats gained by leaving out each slot of a found order; -inf where it is the only one.
+
+    What the references gain as well is taken off.
+    """
     order = tuple(slot.step for slot in found.slots)
     if len(order) == 1:
         return np.full(1, -np.inf)
     listed = [Candidate("delete", i, (), i + 1, i, i + 1, 0.0) for i in range(len(order))]
-    return evaluate(sums, classes, order, listed) - found.evidence
+    gains = evaluate(sums, classes, order, listed) - found.evidence + found.allowance
+    likely = np.flatnonzero(gains > 0.0)
+    gains[likely] -= _allowances(references, order, [listed[i] for i in likely])
+    return gains

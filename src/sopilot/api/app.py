@@ -17,13 +17,13 @@ from sopilot.api.openapi import Service
 from sopilot.api.routers import docs, ops, scores, tasks, videos
 from sopilot.core.config import Settings, load_settings
 from sopilot.core.log import get_logger
+from sopilot.library.remove import sweep
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.worker import embedded_pool
 
 ROUTERS = (ops.router, videos.router, scores.router, tasks.router)
 ALIAS_PREFIXES = ("/api/v1", "/sop")
 """The same routes are served below these; the documentation shows the short form."""
-_STALE_UPLOAD_SEC = 3600.0
 
 _DESCRIPTION = (
     "Scores a trainee's video against a gold video of the same procedure. Send the API key in "
@@ -83,10 +83,8 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
     async def run(app: FastAPI) -> AsyncIterator[None]:
         runtime = given if given is not None else await run_in_threadpool(open_runtime, settings)
         app.state.runtime = runtime
-        swept = await run_in_threadpool(
-            runtime.blobs.sweep_staged, older_than_sec=_STALE_UPLOAD_SEC
-        )
-        _log.info("service.started", data_dir=str(runtime.blobs.root), stale_uploads=swept)
+        swept = await run_in_threadpool(sweep, runtime)
+        _log.info("service.started", data_dir=str(runtime.blobs.root), swept=swept)
         pool = embedded_pool(settings) if with_workers else None
         try:
             if pool is not None:

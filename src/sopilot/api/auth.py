@@ -1,7 +1,7 @@
 """Who is calling and may they: one principal resolver, one least role per route.
 
 Credentials are the `X-API-Key` header or the same value as a Bearer token. Without any configured
-key the service is open to programs on this machine only (contract 1.4 row 6): the peer must be a
+key the service is open to programs on this machine only: the peer must be a
 loopback address that is not a proxy's, and the Host and Origin headers must name this machine, so
 that a web page in the operator's browser cannot reach it by a name it controls.
 """

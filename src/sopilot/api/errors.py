@@ -1,7 +1,7 @@
 """Errors at the HTTP boundary: one table class -> status, one envelope for every failure.
 
-`{"error": {"code", "message", "details"}, "detail": message}`: `error` is the contract's form,
-`detail` is where clients of the older product look (contract 1.1, row 51 of section 7).
+`{"error": {"code", "message", "details"}, "detail": message}`: `error` is the documented
+form (docs/errors.md), `detail` is where clients of the older product look for the message.
 """
 
 from __future__ import annotations

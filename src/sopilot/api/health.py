@@ -6,8 +6,6 @@ import os
 import shutil
 import time
 
-from sqlalchemy import text
-
 from sopilot import __version__
 from sopilot.api.schemas import (
     DatabaseCheck,
@@ -18,7 +16,7 @@ from sopilot.api.schemas import (
     ReadinessResponse,
     StatusResponse,
 )
-from sopilot.core.errors import StoreError
+from sopilot.core.errors import ModelError, StoreError
 from sopilot.core.records import Role
 from sopilot.jobs.queries import count_jobs
 from sopilot.jobs.records import JobState
@@ -36,8 +34,7 @@ def embedder_name(runtime: Runtime) -> str:
 def _check_database(runtime: Runtime) -> DatabaseCheck:
     started_sec = time.perf_counter()
     try:
-        with runtime.database.read() as connection:
-            connection.execute(text("SELECT 1"))
+        runtime.database.ping()
     except StoreError:
         return DatabaseCheck(status="down", latency_ms=None)
     return DatabaseCheck(
@@ -60,17 +57,26 @@ def _check_disk(runtime: Runtime) -> DiskCheck:
     )
 
 
+def _check_embedder(runtime: Runtime) -> EmbedderCheck:
+    try:
+        return EmbedderCheck(status="up", name=embedder_name(runtime), failed_over=False)
+    except ModelError:
+        name = runtime.settings.embedder_backend
+        return EmbedderCheck(status="down", name=name, failed_over=False)
+
+
 def check_health(runtime: Runtime) -> HealthResponse:
-    """Database, disk and embedder; unhealthy without a database, degraded without disk."""
+    """Database, disk and embedder; unhealthy without a database, degraded without another."""
     checks = HealthChecks(
         database=_check_database(runtime),
         disk=_check_disk(runtime),
-        embedder=EmbedderCheck(status="up", name=embedder_name(runtime), failed_over=False),
+        embedder=_check_embedder(runtime),
     )
     has_database = checks.database.status == "up"
     if not has_database:
         return HealthResponse(status="unhealthy", checks=checks, db=False, version=__version__)
-    status = "healthy" if checks.disk.status == "up" else "degraded"
+    is_whole = checks.disk.status == checks.embedder.status == "up"
+    status = "healthy" if is_whole else "degraded"
     return HealthResponse.model_validate(
         {"status": status, "checks": checks, "db": True, "version": __version__}
     )
@@ -79,8 +85,10 @@ def check_health(runtime: Runtime) -> HealthResponse:
 def check_readiness(runtime: Runtime) -> ReadinessResponse:
     """May requests be sent here?"""
     has_database = _check_database(runtime).status == "up"
-    details = {"database": "ok" if has_database else "unavailable", "embedder": "ok"}
-    return ReadinessResponse(ready=has_database, details=details)
+    has_embedder = _check_embedder(runtime).status == "up"
+    words = {True: "ok", False: "unavailable"}
+    details = {"database": words[has_database], "embedder": words[has_embedder]}
+    return ReadinessResponse(ready=has_database and has_embedder, details=details)
 
 
 def read_status(runtime: Runtime, *, is_known_caller: bool) -> StatusResponse:

@@ -1,7 +1,7 @@
 """Public shapes of the service beside the score result: fields of both documented interfaces.
 
-Where two interfaces name one thing differently, a response carries both names (contract 1.4);
-aliases live here only.
+Where the older interface names a thing differently, a response carries both names; aliases live
+here only.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class IngestJobResponse(BaseModel):
     video_id: int
     num_clips: int | None
     source_fps: float | None
+    sampled_fps: float | None = Field(description="Frames per second that features are made of.")
     embedding_model: str | None
     error: str | None
     error_code: str | None
@@ -377,6 +378,7 @@ def ingest_job(video: VideoRow, job: Job) -> IngestJobResponse:
         video_id=video.id,
         num_clips=video.clip_count,
         source_fps=(video.info or {}).get("fps"),
+        sampled_fps=(video.info or {}).get("sampled_fps"),
         embedding_model=video.embedding_model,
         error=job.error_message,
         error_code=job.error_code,

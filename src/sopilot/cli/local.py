@@ -6,6 +6,7 @@ The same rows, jobs and blobs as the service's, so that a gold is analysed once 
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
 from sopilot.library import queries as library
 from sopilot.library.add import AddedVideo, Upload, add_file
+from sopilot.library.remove import sweep
 from sopilot.library.schemas import UploadMeta, VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop import queries
@@ -31,6 +33,7 @@ def opened(settings: Settings) -> Iterator[Runtime]:
     """A runtime for one command."""
     runtime = open_runtime(settings)
     try:
+        sweep(runtime)
         yield runtime
     finally:
         close_runtime(runtime)
@@ -38,7 +41,11 @@ def opened(settings: Settings) -> Iterator[Runtime]:
 
 def requester() -> str:
     """Who the rows of a command name as their sender."""
-    return f"cli:{getpass.getuser()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that no account names
+        name = f"uid-{os.getuid()}"
+    return f"cli:{name}"
 
 
 def queue_file(runtime: Runtime, path: Path, task_id: str, role: Role) -> AddedVideo:

@@ -84,33 +84,40 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def progress_bar(quiet: bool = False) -> Iterator[_Bar]:
     """A bar on stderr that several stages share; silent when stderr is not a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield _Bar(None)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description:<28}"),
         BarColumn(bar_width=36),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
-        disable=quiet or not console.is_terminal,
     ) as bar:
         yield _Bar(bar)
 
 
 class _Bar:
-    """Hands out a Progress callback per stage."""
+    """Hands out a Progress callback per stage; None = nobody looks."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
 
     def stage(self, description: str) -> Progress:
         """Start a stage and return its callback (share 0-1)."""
+        if self._bar is None:
+            return _unseen
         row = self._bar.add_task(description, total=1.0)
 
         def advance(share: float) -> None:
             self._bar.update(row, completed=min(1.0, share))
 
         return advance
+
+
+def _unseen(_share: float) -> None:
+    """The progress of a stage that nobody looks at."""

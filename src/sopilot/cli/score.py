@@ -10,6 +10,7 @@ import typer
 from sopilot.cli.output import DECISION_CODES, note, progress_bar, write_json, write_text
 
 if TYPE_CHECKING:
+    from sopilot.core.errors import InputError
     from sopilot.core.records import Step
     from sopilot.library.schemas import VideoRow
     from sopilot.runtime import Runtime
@@ -40,9 +41,11 @@ def score(
     """Score TRAINEE against GOLD: exit 0 pass, 10 needs review, 11 retrain, 12 fail."""
     from sopilot.cli.local import opened
     from sopilot.core.config import load_settings
+    from sopilot.core.errors import BadSteps, BadUpload
     from sopilot.core.log import configure_logging
 
-    _require_files(gold, trainee, *(further_golds or ()), *((steps,) if steps else ()))
+    _require_files(BadUpload, gold, trainee, *(further_golds or ()))
+    _require_files(BadSteps, *((steps,) if steps else ()))
     settings = load_settings(data_dir=data_dir)
     configure_logging("ERROR", "console")
     with opened(settings) as runtime:
@@ -57,14 +60,12 @@ def score(
     raise typer.Exit(DECISION_CODES[str(row.decision)])
 
 
-def _require_files(*paths: Path) -> None:
-    from sopilot.core.errors import BadUpload
-
+def _require_files(error: type[InputError], *paths: Path) -> None:
     for path in paths:
         if path.is_dir():
-            raise BadUpload(f"{path} is a folder; name a file")
+            raise error(f"{path} is a folder; name a file")
         if not path.exists():
-            raise BadUpload(f"{path} does not exist; check the path")
+            raise error(f"{path} does not exist; check the path")
 
 
 def _run(
@@ -73,7 +74,6 @@ def _run(
     """Bring in every file, then score; a bar on stderr shows the stages."""
     from sopilot.cli.local import bring_in, score_now
     from sopilot.core.records import Role
-    from sopilot.sop.steps import load_steps
 
     with progress_bar() as bar:
         gold_rows: list[VideoRow] = []
@@ -81,6 +81,8 @@ def _run(
         for path in golds:
             row = bring_in(runtime, path, task_id, Role.GOLD, bar.stage(f"gold {path.name}"))
             if steps_file is not None and not gold_rows:
+                from sopilot.sop.steps import load_steps
+
                 steps = load_steps(steps_file, row.duration_sec or 0.0)
             gold_rows.append(row)
         stage = bar.stage(f"trainee {trainee.name}")

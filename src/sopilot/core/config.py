@@ -29,8 +29,13 @@ PREFIX = "SOPILOT_"
 
 
 def _default_data_dir() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "sopilot"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "sopilot"
+    except RuntimeError as error:  # a container may run as a user that no account names
+        raise BadSettings(
+            "this user has no home folder for the data; name one (--data-dir, SOPILOT_DATA_DIR)"
+        ) from error
 
 
 def _names(*names: str) -> AliasChoices:

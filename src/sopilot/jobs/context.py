@@ -18,6 +18,7 @@ from sopilot.core.log import get_logger
 from sopilot.core.records import Progress, no_progress
 from sopilot.jobs.queries import complete, heartbeat, is_cancel_requested
 from sopilot.jobs.records import Job
+from sopilot.jobs.retry import named
 from sopilot.jobs.stop import Stop
 from sopilot.store.engine import Database
 
@@ -137,3 +138,7 @@ class Heart:
             except StoreError as error:
                 # The next beat may succeed; if none does, the fence protects the result.
                 log.warning("job.heartbeat_failed", job_id=self.job.id, reason=error.message)
+            except Exception as error:
+                # A thread that ended in silence would let the handler work on without a lease.
+                log.exception("job.heart_crashed", job_id=self.job.id)
+                self._verdict = named(error)

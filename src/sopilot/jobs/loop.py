@@ -58,11 +58,13 @@ def run_worker(
     queue: str = "default",
     transport: Transport | None = None,
     grace_sec: float = 2.0,
+    is_burst: bool = False,
 ) -> None:
-    """Work on jobs of these kinds until `stop` is set.
+    """Work on jobs of these kinds until `stop` is set; a burst also ends when no job is ready.
 
-    A handler that reports progress is interrupted `grace_sec` seconds after that and its job goes
-    back to the queue. A database that does not answer is waited for.
+    A handler that reports progress is interrupted `grace_sec` seconds after `stop` and its job
+    goes back to the queue. A database that does not answer is waited for; in a burst its
+    StoreError is raised.
     """
     transport = transport or TableTransport()
     worker = _Worker(database, kinds, stop, new_owner(), lease_sec, queue, grace_sec)
@@ -73,8 +75,12 @@ def run_worker(
                 last_work = time.monotonic()
                 continue
         except StoreError as error:
+            if is_burst:
+                raise
             log.warning("worker.database_unavailable", reason=error.message)
             stop.wait(_AFTER_TROUBLE_SEC)
+        if is_burst:
+            return
         transport.wait(stop, time.monotonic() - last_work)
 
 

@@ -29,10 +29,10 @@ from sqlalchemy import (
 
 from sopilot.core.errors import JobCancelled, JobFinished, JobNotFound, LeaseLost, SopilotError
 from sopilot.jobs.records import END_STATES, Job, JobState, job_of
+from sopilot.store.ids import row_name
 from sopilot.store.tables import jobs
 from sopilot.store.times import after_text, now_text
 
-_MAX_ID = 2**31 - 1
 _NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 _NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_details": None}
 
@@ -76,12 +76,8 @@ def get_job(connection: Connection, job: int | str) -> Job:
 
 
 def _is_named(job: int | str) -> ColumnElement[bool]:
-    if isinstance(job, str) and not job.isdecimal():
-        return jobs.c.uid == job.lower()
-    number = int(job)
-    if not 0 < number <= _MAX_ID:
-        raise JobNotFound(f"there is no job {job}")
-    return jobs.c.id == number
+    name = row_name(job)
+    return jobs.c.id == name if isinstance(name, int) else jobs.c.uid == name
 
 
 def list_jobs(

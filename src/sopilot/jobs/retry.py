@@ -10,10 +10,7 @@ LONGEST_PAUSE_SEC = 60.0
 
 
 def pause_sec(attempt: int) -> float:
-    """The pause after the attempt of this number (1, 2, …): 5, 10, 20, 40, 60, 60 … seconds.
-
-    Source: contract/sopilot.md, SOPILOT_SCORE_JOB_MAX_RETRIES.
-    """
+    """The pause after the attempt of this number (1, 2, …): 5, 10, 20, 40, 60, 60 … seconds."""
     doublings = min(attempt - 1, 10)  # beyond, the power only grows and the pause stays
     return float(min(FIRST_PAUSE_SEC * 2**doublings, LONGEST_PAUSE_SEC))
 

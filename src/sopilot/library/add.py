@@ -17,10 +17,12 @@ from sopilot.core.records import Role
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job
 from sopilot.library import queries
-from sopilot.library.remove import release_content
-from sopilot.library.schemas import UploadMeta, VideoRow
+from sopilot.library.analyze import FEATURES, fitting_producers
+from sopilot.library.remove import note, settle
+from sopilot.library.schemas import UploadMeta, VideoRow, VideoStatus
 from sopilot.runtime import Runtime
 from sopilot.store.blobs import StagedBlob
+from sopilot.store.derived import find_derived
 
 INGEST_KIND = "video.ingest"
 _READ_BYTES = 1 << 20
@@ -69,7 +71,8 @@ def add_staged(
 ) -> AddedVideo:
     """Keep a received file and write its row and job in one transaction.
 
-    The same bytes in the same task and role give the existing row, unless forced or failed.
+    The same bytes in the same task and role give the existing row, unless forced or failed; it is
+    analysed again when its features are gone or do not fit the version and mask of today.
     Raises BadUpload for an empty file, QualityGateFailed when a known gold fails the gate that the
     sender demands, what open_task raises, DiskFull, StoreError; then nothing is left behind.
     """
@@ -77,7 +80,7 @@ def add_staged(
         raise BadUpload("the file is empty (0 bytes); send a video file")
     staged.flush()
     sha256 = staged.sha256
-    was_known = runtime.blobs.exists("raw", sha256)
+    noted = note(runtime, "raw", sha256)
     try:
         with runtime.database.write() as connection:
             queries.lock_content(connection, sha256)
@@ -85,15 +88,18 @@ def add_staged(
             known = None
             if not upload.is_forced:
                 known = queries.find_duplicate(connection, sha256, upload.task_id, upload.role)
-            if known is not None:
-                return _known(connection, known, upload)
-            runtime.blobs.keep("raw", staged)
-            added = _insert(runtime, connection, staged, upload, requested_by)
+            if known is not None and not _is_stale(runtime, connection, known):
+                added = _known(connection, known, upload)
+            elif known is not None:
+                runtime.blobs.keep("raw", staged)
+                added = _queue_again(runtime, connection, known, upload, requested_by)
+            else:
+                runtime.blobs.keep("raw", staged)
+                added = _insert(runtime, connection, staged, upload, requested_by)
     except BaseException:
-        if not was_known:
-            with runtime.database.write() as connection:
-                release_content(connection, runtime.blobs, sha256)
+        settle(runtime, "raw", sha256, noted)
         raise
+    noted.unlink(missing_ok=True)
     runtime.transport.wake(added.job.id)
     return added
 
@@ -127,7 +133,7 @@ def require_quality(video: VideoRow) -> None:
 
 
 def quality_error(quality: object) -> QualityGateFailed:
-    """The refusal of a gold; its wording is the public contract's (quickstart 3.1.1)."""
+    """The refusal of a gold; clients of the older product know this wording."""
     return QualityGateFailed("Gold動画が品質基準を満たしていません", {"quality": quality})
 
 
@@ -137,6 +143,37 @@ def _known(connection: Connection, known: VideoRow, upload: Upload) -> AddedVide
     assert known.ingest_job_id is not None
     job = jobs.get_job(connection, known.ingest_job_id)
     return AddedVideo(known, job, is_duplicate=True, is_gate_wanted=upload.enforce_quality)
+
+
+def _is_stale(runtime: Runtime, connection: Connection, known: VideoRow) -> bool:
+    if known.status is not VideoStatus.READY:
+        return False
+    producer = known.producer or ""
+    if producer not in fitting_producers(runtime.settings, runtime.embedder, known.role):
+        return True
+    stored = find_derived(connection, known.sha256, FEATURES, producer)
+    return stored is None or not runtime.blobs.exists("derived", stored.blob_sha256)
+
+
+def _queue_again(
+    runtime: Runtime, connection: Connection, known: VideoRow, upload: Upload, requested_by: str
+) -> AddedVideo:
+    queries.mark_processing(connection, known.id)
+    job = _queue(runtime, connection, known.id, requested_by)
+    video = queries.get_video(connection, known.id)
+    return AddedVideo(video, job, is_duplicate=True, is_gate_wanted=upload.enforce_quality)
+
+
+def _queue(runtime: Runtime, connection: Connection, video_id: int, requested_by: str) -> Job:
+    job = jobs.enqueue(
+        connection,
+        INGEST_KIND,
+        {"video_id": video_id},
+        requested_by=requested_by,
+        max_attempts=runtime.settings.job_max_retries + 1,
+    )
+    queries.set_ingest_job(connection, video_id, job.id)
+    return job
 
 
 def _insert(
@@ -155,13 +192,6 @@ def _insert(
         meta=upload.meta,
         enforce_quality=upload.enforce_quality,
     )
-    job = jobs.enqueue(
-        connection,
-        INGEST_KIND,
-        {"video_id": video_id},
-        requested_by=requested_by,
-        max_attempts=runtime.settings.job_max_retries + 1,
-    )
-    queries.set_ingest_job(connection, video_id, job.id)
+    job = _queue(runtime, connection, video_id, requested_by)
     video = queries.get_video(connection, video_id)
     return AddedVideo(video, job, is_duplicate=False, is_gate_wanted=upload.enforce_quality)

@@ -12,6 +12,7 @@ from sqlalchemy import true as sql_true
 from sopilot.core.errors import VideoNotFound, VideoNotReady
 from sopilot.core.records import Role
 from sopilot.library.schemas import Analysis, UploadMeta, VideoFilter, VideoRow, VideoStatus
+from sopilot.store.ids import row_name
 from sopilot.store.tables import tasks, videos
 from sopilot.store.times import now_text
 
@@ -32,12 +33,9 @@ def _video(row: Row[Any]) -> VideoRow:
 
 def get_video(connection: Connection, video: int | str) -> VideoRow:
     """The row of an id or uid. Raises VideoNotFound."""
-    wanted = str(video)
-    by_id = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
-    if by_id:
-        row = connection.execute(_BY_ID, {"wanted": int(wanted)}).one_or_none()
-    else:
-        row = connection.execute(_BY_UID, {"wanted": wanted.lower()}).one_or_none()
+    wanted = row_name(video)
+    query = _BY_ID if isinstance(wanted, int) else _BY_UID
+    row = connection.execute(query, {"wanted": wanted}).one_or_none()
     if row is None:
         raise VideoNotFound(f"there is no video {wanted}; GET /videos lists them")
     return _video(row)
@@ -173,8 +171,13 @@ def set_ingest_job(connection: Connection, video_id: int, job_id: int) -> None:
 
 
 def mark_ready(connection: Connection, video: VideoRow, found: Analysis) -> None:
-    """Make a row ready; a gold gets the next version of its task (only ready golds count)."""
-    version = _next_gold_version(connection, video.task_id) if video.is_gold else None
+    """Make a row ready; a gold gets the next version of its task (only ready golds count).
+
+    A gold that was analysed again keeps its version.
+    """
+    version = video.gold_version
+    if video.is_gold and version is None:
+        version = _next_gold_version(connection, video.task_id)
     _update(
         connection,
         video.id,
@@ -201,6 +204,11 @@ def _next_gold_version(connection: Connection, task_id: str) -> int:
     return int(highest or 0) + 1
 
 
+def mark_processing(connection: Connection, video_id: int) -> None:
+    """Make a ready row wait for another analysis."""
+    _update(connection, video_id, status=str(VideoStatus.PROCESSING))
+
+
 def mark_failed(connection: Connection, video_id: int, code: str, message: str) -> None:
     """Make a row failed, with the reason that its readers see."""
     _update(
@@ -220,14 +228,6 @@ def content_is_used(connection: Connection, sha256: str) -> bool:
         .limit(1)
     ).first()
     return row is not None
-
-
-def used_contents(connection: Connection) -> set[str]:
-    """Content hashes that rows which have not failed stand on."""
-    rows = connection.execute(
-        select(videos.c.sha256).where(videos.c.status != str(VideoStatus.FAILED)).distinct()
-    )
-    return {row.sha256 for row in rows}
 
 
 def lock_content(connection: Connection, sha256: str) -> None:

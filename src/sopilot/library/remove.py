@@ -1,20 +1,111 @@
-"""Removal: what goes from the blob store when the last row that stands on it is gone or failed."""
+"""Removal: what goes from the blob store when no row stands on it (any more).
+
+Bytes and rows cannot change in one step, so whoever is about to make or leave bytes without a row
+notes them first: a process that is killed in between leaves a note for `sweep`, never bytes that
+nobody knows of. Only noted bytes are ever looked at, so a data folder may serve two databases.
+"""
 
 from __future__ import annotations
 
+import time
+import uuid
+from functools import partial
+from pathlib import Path
+
 from sqlalchemy import Connection
 
+from sopilot.core.errors import StoreError
+from sopilot.core.log import get_logger
 from sopilot.library import queries
-from sopilot.store.blobs import Blobs
+from sopilot.runtime import Runtime
+from sopilot.store.blobs import Area
+from sopilot.store.derived import blob_is_used
+from sopilot.store.engine import after_commit
+from sopilot.store.faults import file_fault
+
+STALE_SEC = 3600.0
+"""A note of this age belongs to no process that still works on its upload."""
+
+_NOTES = Path("raw/.unsettled")
+
+log = get_logger(__name__)
 
 
-def release_content(connection: Connection, blobs: Blobs, sha256: str) -> bool:
-    """Delete an uploaded file unless a row that has not failed uses it; True when deleted.
+def note(runtime: Runtime, area: Area, sha256: str) -> Path:
+    """Write down that these bytes may come to be without a row; the note's file.
 
-    Inside a write transaction: no upload of the same bytes can come between look and deletion.
+    Raises DiskFull, StoreError.
     """
-    queries.lock_content(connection, sha256)
-    if queries.content_is_used(connection, sha256):
+    path = runtime.blobs.root / _NOTES / f"{area}-{sha256}-{uuid.uuid4().hex}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise file_fault(error, path) from error
+    return path
+
+
+def settle(runtime: Runtime, area: Area, sha256: str, noted: Path | None = None) -> bool:
+    """Delete these bytes unless a row uses them, then their note; True when deleted.
+
+    In a transaction of its own: no upload of the same bytes can come between look and deletion.
+    Trouble is logged and leaves the note for the next sweep.
+    """
+    try:
+        with runtime.database.write() as connection:
+            queries.lock_content(connection, sha256)
+            is_orphan = runtime.blobs.exists(area, sha256)
+            is_orphan = is_orphan and not _is_used(connection, area, sha256)
+            if is_orphan:
+                runtime.blobs.delete(area, sha256)
+        if noted is not None:
+            noted.unlink(missing_ok=True)
+    except (StoreError, OSError) as error:
+        log.warning("library.orphan_left", blob=f"{area}/{sha256}", reason=str(error))
         return False
-    blobs.delete("raw", sha256)
-    return True
+    return is_orphan
+
+
+def release_after(connection: Connection, runtime: Runtime, sha256: str) -> None:
+    """Delete an uploaded file, unless a row uses it, when this transaction is committed.
+
+    Not before: were the transaction rolled back, a live row would have lost its bytes.
+    """
+    noted: Path | None
+    try:
+        noted = note(runtime, "raw", sha256)
+    except StoreError as error:  # a full disk must not keep its files for that
+        log.warning("library.note_failed", reason=error.message)
+        noted = None
+    after_commit(connection, partial(_settle, runtime, sha256, noted))
+
+
+def _settle(runtime: Runtime, sha256: str, noted: Path | None) -> None:
+    settle(runtime, "raw", sha256, noted)
+
+
+def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:
+    """Remove what killed processes left: half-received uploads, and noted bytes without a row.
+
+    How many. Called at the start of the service and of a command.
+    """
+    removed = runtime.blobs.sweep_staged(older_than_sec=older_than_sec)
+    limit = time.time() - older_than_sec
+    ages: dict[Path, float] = {}
+    for path in (runtime.blobs.root / _NOTES).glob("*-*-*"):
+        try:
+            ages[path] = path.stat().st_mtime
+        except FileNotFoundError:
+            continue  # its owner finished in this moment
+    in_work = {path.name.rpartition("-")[0] for path, age in ages.items() if age >= limit}
+    for path, age in ages.items():
+        if age < limit and path.name.rpartition("-")[0] not in in_work:
+            area: Area = "raw" if path.name.startswith("raw-") else "derived"
+            removed += settle(runtime, area, path.name.split("-")[1], path)
+    return removed
+
+
+def _is_used(connection: Connection, area: Area, sha256: str) -> bool:
+    if area == "raw":
+        return queries.content_is_used(connection, sha256)
+    return blob_is_used(connection, sha256)

@@ -78,7 +78,7 @@ def render_score_html(
 ) -> str:
     """The report of one score.
 
-    record: the *result* record of the contract as `ScoreResult.model_dump(mode="json")` gives it.
+    record: the public result record (docs/api.md), `ScoreResult.model_dump(mode="json")`.
     Texts of the record and heading are escaped; pictures become data: URIs.
     Raises KeyError when the record lacks a field.
     """

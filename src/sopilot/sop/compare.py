@@ -1,42 +1,27 @@
 """The comparison of one trainee with the golds of a task: features in, `Comparison` out.
 
 `compare` does everything; `compare_with` re-uses a fitted model for many trainees. The found order
-is judged apart from the pictures of it (path, structural terms), so that `sop.interval` can judge
-many replicates.
+is judged apart from the pictures of it (path, structural terms), see `sop.judgement`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sopilot.align.chain import cumulate
-from sopilot.align.edits import Prices
-from sopilot.align.search import OrderSearch, deletion_gains, search_order
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
-from sopilot.sop.comparison import Comparison, Finding
-from sopilot.sop.conformity import conformity, matched_path, similarity_matrix, structural_terms
-from sopilot.sop.execution import Execution, executions
-from sopilot.sop.findings import Evidence, find
-from sopilot.sop.model import Reading, TaskModel, fit, read, require_comparable
+from sopilot.sop.comparison import Comparison
+from sopilot.sop.conformity import matched_path, similarity_matrix, structural_terms
+from sopilot.sop.execution import Execution
+from sopilot.sop.judgement import judge
+from sopilot.sop.learn import fit
+from sopilot.sop.model import TaskModel, read, require_comparable
 
 ALGORITHM = "step-order-search-1"
 """Name of the method, recorded with every result."""
-PRICES = Prices()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """What decides the score: the executed slots, the findings, the conformity."""
-
-    found: tuple[Execution, ...]
-    findings: tuple[Finding, ...]
-    conformity: float
 
 
 def compare(
@@ -75,28 +60,6 @@ def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
         comparability=reading.comparability,
         structural=structural,
     )
-
-
-def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgement:
-    """Find the order that explains the evidence, and what differs."""
-    search, gains = _search(model, reading, trainee.clip_count)
-    found = executions(model, trainee, reading, search.slots, search.cuts, gains)
-    findings = find(Evidence(model, trainee, reading.comparability, found, search.edits))
-    return Judgement(found, findings, conformity(found, reading, search.spare))
-
-
-def _search(
-    model: TaskModel, reading: Reading, clip_count: int
-) -> tuple[OrderSearch, NDArray[np.float64]]:
-    """The found order with cuts in clips, and what leaving out each slot would gain."""
-    # A video of very few clips (a still picture has one) is looked at in finer grains, so that
-    # the whole order can be laid over it.
-    grain = max(1, -(-2 * model.class_count // clip_count))
-    sums = cumulate(np.repeat(reading.evidence, grain, axis=0) / grain)
-    classes = model.classes(clip_count * grain)
-    search = search_order(sums, classes, PRICES)
-    gains = deletion_gains(sums, classes, search)
-    return replace(search, cuts=search.cuts // grain), gains
 
 
 def trainee_steps(model: TaskModel, found: Sequence[Execution]) -> tuple[TimeSpan | None, ...]:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from sopilot.core.errors import (
+    BlobNotFound,
     InputError,
     InsufficientClips,
-    StoreError,
+    ProducerMismatch,
     TaskMismatch,
     VideoNotGold,
 )
@@ -25,18 +26,19 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
-from sopilot.library.analyze import FEATURES
+from sopilot.library.analyze import FEATURES, fitting_producers
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks
 from sopilot.sop.compare import ALGORITHM, compare_with
 from sopilot.sop.interval import REPLICATES, score_interval
-from sopilot.sop.model import fit
+from sopilot.sop.learn import fit
 from sopilot.sop.profile import TaskProfile, Weights, parse_weights
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.result import ScoreIds, ScoreOrigin, build_result
 from sopilot.sop.schemas import ScoreResult
 from sopilot.sop.score import total_score
+from sopilot.sop.steps import validate_steps
 from sopilot.store.derived import find_derived
 
 SCORE_KIND = "sop.score"
@@ -116,7 +118,7 @@ def evaluate(
 ) -> tuple[ScoreRow, ScoreResult]:
     """Compare, score and describe; the row and its result, not yet stored.
 
-    Raises ProducerMismatch, InsufficientClips, BadSteps, StoreError when features are gone.
+    Raises ProducerMismatch, InsufficientClips, BadSteps, BlobNotFound when features are gone.
     """
     case = _load_case(runtime, score_uid)
     golds = [_features(runtime, video) for video in case.golds]
@@ -165,6 +167,7 @@ def _check(
                 f"{trainee.task_id}; choose two videos of one task"
             )
     tasks.check_task(runtime.settings, trainee.task_id)
+    _check_producers(runtime, (*golds, trainee))
     least = runtime.settings.min_scoring_clips
     for video in (*golds, trainee):
         ready = library.get_ready_video(connection, video.id)
@@ -176,6 +179,22 @@ def _check(
             )
 
 
+def _check_producers(runtime: Runtime, videos: Sequence[VideoRow]) -> None:
+    """Videos that all wait, or were all made by an older version, are left to the job."""
+    made = [video for video in videos if video.producer is not None]
+    old = [
+        video
+        for video in made
+        if video.producer not in fitting_producers(runtime.settings, runtime.embedder, video.role)
+    ]
+    if old and len(old) < len(made):
+        raise ProducerMismatch(
+            f"video {old[0].id} was analysed by another version or with another privacy mask than "
+            "the rest; send the file again, then it is analysed anew",
+            {"video_id": old[0].id},
+        )
+
+
 def _load_case(runtime: Runtime, score_uid: str) -> _Case:
     with runtime.database.read() as connection:
         row = queries.get_score(connection, score_uid)
@@ -185,12 +204,14 @@ def _load_case(runtime: Runtime, score_uid: str) -> _Case:
         if given is None and (reference is None or reference.id != row.gold_video_id):
             # Marked times lie in the task's first gold; other golds keep the names only.
             steps = tuple(_without_span(step) for step in steps)
+        golds = tuple(library.get_ready_video(connection, v) for v in row.gold_video_ids)
         return _Case(
             row=row,
-            golds=tuple(library.get_ready_video(connection, v) for v in row.gold_video_ids),
+            golds=golds,
             trainee=library.get_ready_video(connection, row.trainee_video_id),
             profile=tasks.get_profile(connection, runtime.settings, row.task_id),
-            steps=steps,
+            # They may have been stored before there was a gold to hold them against.
+            steps=validate_steps(steps, golds[0].duration_sec),
         )
 
 
@@ -227,9 +248,9 @@ def _seed(case: _Case) -> int:
 def _features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
     with runtime.database.read() as connection:
         stored = find_derived(connection, video.sha256, FEATURES, video.producer or "")
-    if stored is None:
-        raise StoreError(
-            f"the features of video {video.id} are not stored any more; upload it again with "
-            "force=true"
+    if stored is None or not runtime.blobs.exists("derived", stored.blob_sha256):
+        raise BlobNotFound(
+            f"the features of video {video.id} are not stored any more; send its file again, then "
+            "it is analysed anew"
         )
     return VideoFeatures.from_bytes(runtime.blobs.get_bytes("derived", stored.blob_sha256))

@@ -1,6 +1,6 @@
 """From the found order and its executions to findings: what went differently, where, how clearly.
 
-Called by `sop.compare`. Order findings come from the accepted edits; dwell, likeness, idling and
+Called by `sop.judgement`. Order findings come from the accepted edits; dwell, likeness, idling and
 freezes are tested on what was executed.
 """
 
@@ -44,7 +44,17 @@ IDLE_ENERGY_RATIO = 0.35
 UNLIKE_SPREAD = 0.25
 WEAK_UNLIKE, CLEAR_UNLIKE = 1.5, 2.2
 """Excess of a step's log distance over the other steps', in units of their spread and a base."""
+UNKNOWN_RATIO, UNKNOWN_BESIDE = 0.35, 0.5
+"""Likeness relative to the gold's re-recordings below which a step is like nothing, and its largest
+share of the other steps'. The stranger a step, the more it shifts the video's mean and with it the
+other steps, so that the distances alone would judge it milder."""
+LEAST_UNLIKE_CLIPS = 3
+"""Fewer clips than this may all be blurred with a neighbour's."""
 FREEZE_SEC = 1.5
+LEAST_MOVING_SEC = 1.0
+"""Where every gold moves for less than this there is no usual time to compare with."""
+OWN_MARGIN = 1.25
+"""A finding that a gold has itself counts only where its evidence exceeds the gold's so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +79,21 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
     findings += _unlike(evidence, set(cut_short))
     findings += _idle(evidence, findings)
     findings += _freezes(evidence)
+    findings = [item for item in findings if not _is_own(evidence.model, item)]
     key = lambda item: (item.trainee_span.start_sec, item.type, item.step_index or 0)  # noqa: E731
     return tuple(sorted(findings, key=key))
+
+
+def _is_own(model: TaskModel, item: Finding) -> bool:
+    """Whether a gold shows the same about as clearly; a limit that a person set holds for all."""
+    if item.step_index is not None and item.detail == "dwell":
+        if model.steps[item.step_index].max_duration_sec is not None:
+            return False
+    return any(
+        (own.type, own.step_index, own.detail) == (item.type, item.step_index, item.detail)
+        and item.evidence <= OWN_MARGIN * own.evidence
+        for own in model.own.findings
+    )
 
 
 def nats_strength(nats: float) -> float:
@@ -80,7 +103,7 @@ def nats_strength(nats: float) -> float:
 
 def _order_findings(evidence: Evidence) -> tuple[dict[int, float], list[Finding]]:
     """Units that were left out with their evidence, and the other differences of order."""
-    model, executed = evidence.model, {item.unit for item in evidence.found}
+    executed = {item.unit for item in evidence.found}
     absent: dict[int, float] = {}
     findings: list[Finding] = []
     for number, edit in enumerate(evidence.edits):
@@ -88,57 +111,100 @@ def _order_findings(evidence: Evidence) -> tuple[dict[int, float], list[Finding]
         if edit.kind == "delete":
             # A unit that a later edit put elsewhere was moved, not left out.
             absent |= {unit: edit.gain for unit in edit.steps if unit not in executed}
-        elif slots and model.units[edit.steps[0]].step is not None:
-            findings += _order_finding(evidence, edit, slots)
+        elif slots and (told := _difference(evidence, edit)) is not None:
+            findings.append(_order_finding(evidence, edit, slots, told))
     return absent, findings
 
 
-def _order_finding(
-    evidence: Evidence, edit: AcceptedEdit, slots: Sequence[Execution]
-) -> Iterator[Finding]:
-    units = evidence.model.units
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What an edit means: the unit it is told about and the other one. units: where to look."""
+
+    kind: EventType
+    own: int
+    other: int | None
+    units: tuple[int, ...]
+
+
+def _difference(evidence: Evidence, edit: AcceptedEdit) -> _Difference | None:
+    """What an edit means to a reader; None where no named step has a part in it.
+
+    Unnamed time has nothing to be called by, so what happened to it is told by the step beside it.
+    """
     own = edit.steps[0]
-    other: int | None = None
-    kind = EventType.ORDER_SWAP
-    trainee_span = _hull(item.span for item in slots)
-    gold_span = units[own].span
     if edit.kind == "swap":
-        other = edit.steps[1]
-        gold_span = _hull([gold_span, units[other].span])
-    elif edit.kind == "move":
-        other = _passed(evidence, own)
-    elif edit.kind == "replace":
-        kind, other = EventType.STEP_DEVIATION, edit.shown
-    elif any(own in past.steps and past.kind == "delete" for past in evidence.edits):
-        other = _passed(evidence, own)
-    else:
-        kind = EventType.REPEATED_STEP
-    yield Finding(
-        type=kind,
+        return _exchange(evidence, own, edit.steps[1], (own, edit.steps[1]))
+    if edit.kind == "move":
+        return _passing(evidence, own)
+    if edit.kind == "replace":
+        if _is_named(evidence, own):
+            return _Difference(EventType.STEP_DEVIATION, own, edit.shown, (own,))
+        if edit.shown is None or not _is_named(evidence, edit.shown):
+            return None
+        own = edit.shown
+    if any(own in past.steps and past.kind == "delete" for past in evidence.edits):
+        return _passing(evidence, own)
+    kind = EventType.REPEATED_STEP if _is_named(evidence, own) else EventType.EXTRA_ACTION
+    return _Difference(kind, own, None, (own,))
+
+
+def _passing(evidence: Evidence, own: int) -> _Difference | None:
+    other = _passed(evidence, own)
+    return _exchange(evidence, own, other, (own if _is_named(evidence, own) else other,))
+
+
+def _exchange(
+    evidence: Evidence, own: int, other: int | None, units: tuple[int | None, ...]
+) -> _Difference | None:
+    """An order_swap, told about the named one of the two."""
+    if not _is_named(evidence, own):
+        if other is None or not _is_named(evidence, other):
+            return None
+        own, other = other, own
+    return _Difference(EventType.ORDER_SWAP, own, other, tuple(u for u in units if u is not None))
+
+
+def _is_named(evidence: Evidence, unit: int) -> bool:
+    return evidence.model.units[unit].step is not None
+
+
+def _order_finding(
+    evidence: Evidence, edit: AcceptedEdit, slots: Sequence[Execution], told: _Difference
+) -> Finding:
+    units = evidence.model.units
+    shown = [item.span for item in slots]
+    if told.own not in {*edit.steps, edit.shown}:
+        # Unnamed time was moved past it: look at the step, where it is now.
+        shown = [item.span for item in evidence.found if item.unit == told.own] or shown
+    return Finding(
+        type=told.kind,
         strength=nats_strength(edit.gain),
         evidence=edit.gain,
         evidence_unit="nats",
-        step_index=units[own].step,
-        gold_span=gold_span,
-        trainee_span=trainee_span,
-        other_step_index=None if other is None else units[other].step,
+        step_index=units[told.own].step,
+        gold_span=_hull([units[unit].span for unit in told.units]),
+        trainee_span=_hull(shown),
+        other_step_index=None if told.other is None else units[told.other].step,
     )
 
 
 def _passed(evidence: Evidence, unit: int) -> int | None:
-    """The executed unit beside a moved one that stands on its wrong side."""
+    """The executed unit beside a moved one that stands on its wrong side; a named one if any."""
     order = [item.unit for item in evidence.found]
     place = order.index(unit)
     wrong = [u for u in order[:place] if u > unit] or [u for u in order[place + 1 :] if u < unit]
-    return wrong[-1] if wrong else None
+    named = [u for u in wrong if _is_named(evidence, u)]
+    beside = named or wrong
+    return beside[-1] if beside else None
 
 
 def _cut_short(evidence: Evidence) -> dict[int, float]:
     """Units that stand in the order but have too little time and evidence; their nats."""
     ratios = []
     for item, pace in zip(evidence.found, _paces(evidence.found), strict=True):
-        usual_sec = max(item.gold_moving_sec, 1e-9) * max(pace, LEAST_SHORT_PACE)
-        ratios.append(item.moving_sec / usual_sec)
+        usual_sec = item.gold_moving_sec * max(pace, LEAST_SHORT_PACE)
+        has_usual = item.gold_moving_sec >= LEAST_MOVING_SEC
+        ratios.append(item.moving_sec / usual_sec if has_usual else 1.0)
     marked = evidence.model.steps_are_marked
     doubt = [_is_doubtful(e, r) for e, r in zip(evidence.found, ratios, strict=True)]
     gone = [_is_gone(e, r, marked) for e, r in zip(evidence.found, ratios, strict=True)]
@@ -180,11 +246,15 @@ def is_foreign(evidence: Evidence, item: Execution) -> bool:
 
 def _paces(found: Sequence[Execution]) -> list[float]:
     """Per slot the usual dwell ratio of the other slots, bounded."""
+    timed = np.array([item.gold_moving_sec >= LEAST_MOVING_SEC for item in found])
     ratios = np.array([item.moving_sec / max(item.gold_moving_sec, 1e-9) for item in found])
-    if len(ratios) < 3:
-        return [1.0] * len(ratios)
     low, high = PACE_RANGE
-    return [float(np.clip(np.median(np.delete(ratios, i)), low, high)) for i in range(len(ratios))]
+    paces = []
+    for number in range(len(found)):
+        others = np.delete(ratios, number)[np.delete(timed, number)]
+        # Two others, one of which may itself be the odd one, are the least that tell a pace.
+        paces.append(float(np.clip(np.median(others), low, high)) if len(others) > 1 else 1.0)
+    return paces
 
 
 def _missing(evidence: Evidence, absent: dict[int, float]) -> Iterator[Finding]:
@@ -230,11 +300,14 @@ def _dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
         if number is None or item.unit in skip:
             continue
         step = evidence.model.steps[number]
-        limit_sec = max(item.gold_moving_sec, step.expected_duration_sec or 0.0) * pace
-        excess_sec = item.moving_sec - limit_sec
-        over = item.moving_sec > OVER_RATIO * limit_sec and excess_sec > OVER_SEC
+        usual_sec = max(item.gold_moving_sec, step.expected_duration_sec or 0.0)
+        excess_sec = item.moving_sec - usual_sec * pace
+        over = item.moving_sec > OVER_RATIO * usual_sec * pace and excess_sec > OVER_SEC
+        over = over and usual_sec >= LEAST_MOVING_SEC
         if step.max_duration_sec is not None:
-            over = item.moving_sec > step.max_duration_sec
+            # A person's limit is of time as it passes, as in the record's time compliance.
+            excess_sec = item.span.duration_sec - step.max_duration_sec
+            over = excess_sec > 0.0
         if over:
             yield Finding(
                 type=EventType.OVER_TIME,
@@ -257,6 +330,8 @@ def _unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
         step = evidence.model.units[item.unit].step
         if step is None or item.unit in skip or item.edit is not None:
             continue
+        if len(item.clips) < LEAST_UNLIKE_CLIPS or item.similarity >= item.expected:
+            continue
         excess = unlikeness(evidence.found, number)
         if excess > WEAK_UNLIKE:
             share = (excess - WEAK_UNLIKE) / (CLEAR_UNLIKE - WEAK_UNLIKE)
@@ -278,25 +353,32 @@ def unlikeness(found: Sequence[Execution], number: int) -> float:
     distances = np.array([item.log_distances for item in found])
     others = np.delete(distances, number, axis=0)
     excess = distances[number] - np.median(others, axis=0)
-    return float((excess / (UNLIKE_SPREAD + others.std(axis=0))).min())
+    unlike = float((excess / (UNLIKE_SPREAD + others.std(axis=0))).min())
+    levels = np.array([item.similarity / max(item.expected, 1e-9) for item in found])
+    beside = float(np.median(np.delete(levels, number)))
+    if levels[number] < min(UNKNOWN_RATIO, UNKNOWN_BESIDE * beside):
+        return max(unlike, CLEAR_UNLIKE)
+    return unlike
 
 
 def _idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
-    """Long pauses: clips with hardly any of the gold's movement, outside known over-time."""
-    trainee = evidence.trainee
-    level = np.percentile(evidence.model.golds[0].features.energy, 10) * IDLE_ENERGY_RATIO
-    slow = np.concatenate([[False], trainee.energy < level, [False]])
-    flips = np.flatnonzero(slow[1:] != slow[:-1])
-    for first, last in zip(flips[::2], flips[1::2], strict=True):
-        span = TimeSpan(float(trainee.clip_spans[first, 0]), float(trainee.clip_spans[last - 1, 1]))
-        pause_sec = span.duration_sec - frozen_sec(trainee, span)
+    """Long pauses: clips with hardly any of the golds' movement, outside known over-time.
+
+    Only what goes beyond the longest pause that a gold makes in the same unit counts.
+    """
+    golds = evidence.model.golds
+    energy = np.concatenate([gold.features.energy for gold in golds])
+    level = float(np.percentile(energy, 10)) * IDLE_ENERGY_RATIO
+    usual = [_pauses(gold.features, level) for gold in golds]
+    for span, pause_sec in _pauses(evidence.trainee, level):
         told = any(f.type is EventType.OVER_TIME and f.trainee_span.iou(span) > 0.3 for f in known)
-        if pause_sec < IDLE_SEC or told:
+        excess_sec = pause_sec - _usual_sec(evidence, usual, span)
+        if excess_sec < IDLE_SEC or told:
             continue
-        item = min(evidence.found, key=lambda e: abs(e.span.centre_sec - span.centre_sec))
+        item = _slot_at(evidence.found, span)
         yield Finding(
             type=EventType.OVER_TIME,
-            strength=float(np.clip(pause_sec / (2 * IDLE_SEC), 0.5, 1.0)),
+            strength=float(np.clip(excess_sec / (2 * IDLE_SEC), 0.5, 1.0)),
             evidence=pause_sec,
             evidence_unit="seconds",
             step_index=evidence.model.units[item.unit].step,
@@ -306,19 +388,58 @@ def _idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
         )
 
 
+def _pauses(video: VideoFeatures, level: float) -> list[tuple[TimeSpan, float]]:
+    """Runs of clips with less energy than the level, and their seconds without frozen time."""
+    slow = np.concatenate([[False], video.energy < level, [False]])
+    flips = np.flatnonzero(slow[1:] != slow[:-1])
+    spans = [
+        TimeSpan(float(video.clip_spans[first, 0]), float(video.clip_spans[last - 1, 1]))
+        for first, last in zip(flips[::2], flips[1::2], strict=True)
+    ]
+    return [(span, span.duration_sec - frozen_sec(video, span)) for span in spans]
+
+
+def _usual_sec(
+    evidence: Evidence, usual: Sequence[Sequence[tuple[TimeSpan, float]]], span: TimeSpan
+) -> float:
+    """Longest of the golds' own stretches in the units that a span of the trainee lies in.
+
+    usual: per gold its stretches with the seconds that count.
+    """
+    inside = {item.unit for item in evidence.found if _lies_in(span, item.span)}
+    return max(
+        (
+            seconds
+            for gold, own in zip(evidence.model.golds, usual, strict=True)
+            for stretch, seconds in own
+            if any(_lies_in(stretch, gold.spans[unit]) for unit in inside)
+        ),
+        default=0.0,
+    )
+
+
+def _lies_in(stretch: TimeSpan, unit: TimeSpan) -> bool:
+    """Whether half of a stretch lies in a unit, or half of the unit in it."""
+    shortest_sec = min(stretch.duration_sec, unit.duration_sec)
+    return stretch.overlap_sec(unit) > 0.5 * shortest_sec
+
+
+def _slot_at(found: Sequence[Execution], span: TimeSpan) -> Execution:
+    """The slot that shares most time with a span; the nearest where none does."""
+    return max(
+        found,
+        key=lambda e: (e.span.overlap_sec(span), -abs(e.span.centre_sec - span.centre_sec)),
+    )
+
+
 def _freezes(evidence: Evidence) -> Iterator[Finding]:
     """Frozen pictures, unless a gold stands still as long in the same step."""
+    golds = evidence.model.golds
+    usual = [[(own, own.duration_sec) for own in gold.features.freezes] for gold in golds]
     for freeze in evidence.trainee.freezes:
-        item = min(evidence.found, key=lambda e: abs(e.span.centre_sec - freeze.centre_sec))
-        inside = [e for e in evidence.found if e.span.overlap_sec(freeze) > 0]
-        item = max(inside, key=lambda e: e.span.overlap_sec(freeze), default=item)
-        unit = evidence.model.units[item.unit]
-        allowed = max(
-            (g.duration_sec for gold in evidence.model.golds for g in gold.features.freezes),
-            default=0.0,
-        )
-        if freeze.duration_sec < allowed + FREEZE_SEC:
+        if freeze.duration_sec < _usual_sec(evidence, usual, freeze) + FREEZE_SEC:
             continue
+        unit = evidence.model.units[_slot_at(evidence.found, freeze).unit]
         yield Finding(
             type=EventType.FREEZE,
             strength=float(np.clip(freeze.duration_sec / 3.5, 0.5, 1.0)),
@@ -330,6 +451,5 @@ def _freezes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _hull(spans: Iterator[TimeSpan] | Sequence[TimeSpan]) -> TimeSpan:
-    listed = list(spans)
-    return TimeSpan(min(s.start_sec for s in listed), max(s.end_sec for s in listed))
+def _hull(spans: Sequence[TimeSpan]) -> TimeSpan:
+    return TimeSpan(min(s.start_sec for s in spans), max(s.end_sec for s in spans))

@@ -1,8 +1,8 @@
 """The range of a score if the same execution were recorded again.
 
-Replicates of one comparison: the class evidence gets smooth noise and a common gain, the
-likeness a common offset, and the order is searched and judged anew each time. Called by
-`sop.result`; deterministic by its seed. Source: docs/scoring.md 6.
+Replicates of one comparison: the class evidence gets smooth noise and a common gain, and the order
+is searched and judged anew each time. Called by `sop.evaluate`; deterministic by its seed.
+Source: docs/scoring.md 6.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.embed.base import VideoFeatures
-from sopilot.sop.compare import compare_with, judge, trainee_steps
+from sopilot.sop.compare import compare_with, trainee_steps
 from sopilot.sop.comparison import Comparison
+from sopilot.sop.judgement import judge
 from sopilot.sop.model import Reading, TaskModel, read
 
-METHOD = "replicates"
 REPLICATES = 24
 QUANTILES = (2.5, 97.5)
 FLOOR = 3.0

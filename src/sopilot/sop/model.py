@@ -1,14 +1,15 @@
 """What the golds of a task teach: classifiers per view, the expected order, levels of similarity.
 
-`fit` turns gold features and steps into a `TaskModel`; `sop.compare` reads trainees through it and
-may re-use it for many trainees. A step is cut into up to three parts, each a class, because reach,
-act and put back recur in all steps and only their sequence tells a step (docs/scoring.md 2).
+`learn` turns gold features and steps into a `TaskModel`, `sop.learn` adds what the golds score
+themselves; `sop.compare` reads trainees through it and may re-use it for many trainees. A step is
+cut into up to three parts, each a class, because reach, act and put back recur in all steps and
+only their sequence tells a step (docs/scoring.md 2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from sopilot.align.chain import best_cuts, cumulate, prefix_tables
 from sopilot.align.evidence import ClassView, class_scores, fit_view, log_shares, place, unit_rows
-from sopilot.align.search import Classes
+from sopilot.align.search import Classes, Reference
 from sopilot.core.errors import BadSteps, InsufficientClips, ProducerMismatch
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures, comparison_key
+from sopilot.sop.comparison import Finding
 from sopilot.sop.segment import propose_steps
 from sopilot.sop.views import view_names
 
@@ -35,6 +37,9 @@ LAYOUT_GATE = (0.7, 0.1)
 Source: docs/scoring.md 2."""
 EDGE_SEC = 0.3
 """Clips centred this near to a boundary show both steps and teach neither."""
+
+LEAST_CHANGE = 1e-6
+"""Spread of a block below this share of its level: the same number in every clip."""
 
 Similarity = NDArray[np.float32]
 
@@ -51,16 +56,30 @@ class Unit:
 class GoldReference:
     """One gold seen through the model.
 
-    units: (n,) unit of every clip, -1 = none. points: per view (n, P) float32 of length one.
-    moving_sec: (U,) seconds per unit without frozen time. null_similarity: per view (U,), how
-    similar the gold's own re-recordings are to it.
+    units: (n,) unit of every clip, -1 = none. spans: of the units in this gold. points: per view
+    (n, P) float32 of length one. moving_sec: (U,) seconds per unit without frozen time.
+    null_similarity: per view (U,), how similar the gold's own re-recordings are to it.
     """
 
     features: VideoFeatures
     units: NDArray[np.int64]
+    spans: tuple[TimeSpan, ...]
     points: Mapping[str, Similarity]
     moving_sec: NDArray[np.float64]
     null_similarity: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnMeasure:
+    """What the golds get when they are compared themselves: no trainee is charged for it.
+
+    references: their evidence, for the order search. findings: of the tests on what was executed.
+    conformity: the least of them before it is taken as the measure, > 0.
+    """
+
+    references: tuple[Reference, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    conformity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +98,7 @@ class TaskModel:
     views: Mapping[str, ClassView]
     golds: tuple[GoldReference, ...]
     hop_sec: float
+    own: OwnMeasure = field(default_factory=OwnMeasure)
 
     @property
     def class_count(self) -> int:
@@ -112,8 +132,8 @@ class Reading:
         return sum(self.confidences[v] * g for v, g in self.gates.items()) / total
 
 
-def fit(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskModel:
-    """Learn a task from its golds; the steps' spans lie in the first one.
+def learn(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskModel:
+    """Learn a task from its golds; the steps' spans lie in the first one. `own` stays empty.
 
     Steps without spans are laid out by segmentation, as many as were given; None proposes them.
     Raises InsufficientClips, ProducerMismatch, BadSteps.
@@ -121,9 +141,11 @@ def fit(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskMod
     first = golds[0]
     for gold in golds[1:]:
         require_comparable(first, gold)
+    for gold in golds:
+        _require_change(gold)
     marked = steps is not None and all(step.span is not None for step in steps) and len(steps) > 0
     named = tuple(steps) if marked and steps else propose_steps(first, steps)
-    units = _units(named, first.duration_sec)
+    units = _taught(_units(named, first.duration_sec), first)
     spans = [[unit.span for unit in units]]
     parts = _parts(units, first)
     model = _learn(golds[:1], spans, named, marked, units, parts)
@@ -142,15 +164,31 @@ def require_comparable(gold: VideoFeatures, other: VideoFeatures) -> None:
         )
 
 
+def _require_change(gold: VideoFeatures) -> None:
+    for name in view_names(gold):
+        rows = gold.block(name)
+        if np.ptp(rows, axis=0).max() > LEAST_CHANGE * max(1.0, float(np.abs(rows).max())):
+            return
+    raise InsufficientClips(
+        f"the gold of {gold.duration_sec:.1f} s shows no change: its {gold.clip_count} clips are "
+        "all alike; upload a recording in which the work is done"
+    )
+
+
 def read(model: TaskModel, features: VideoFeatures) -> Reading:
     """Class evidence of a video's clips under the model, views weighed by their own confidence."""
     total = np.zeros((features.clip_count, model.class_count))
-    points, gates, confidences = {}, {}, {}
+    points: dict[str, Similarity] = {}
+    gates: dict[str, float] = {}
+    confidences: dict[str, float] = {}
     for name, view in model.views.items():
         points[name] = place(view, features.block(name))
         scores, cosines = class_scores(view, points[name])
         confidences[name] = float(np.median(cosines.max(axis=1))) / view.own_similarity
-        gates[name] = _gate(name, confidences[name], len(model.views))
+        if model.class_count == 1:  # the only class is the video's mean: nothing to be like
+            confidences[name] = 1.0
+        # The first view always counts: a video that no view trusts must still be read.
+        gates[name] = _gate(confidences[name]) if gates else 1.0
         points[name] = unit_rows(points[name])
         total += gates[name] * scores
     return Reading(log_shares(total), points, gates, confidences)
@@ -163,9 +201,7 @@ def joint_points(points: Mapping[str, Similarity], gates: Mapping[str, float]) -
     return np.concatenate(rows, axis=1)
 
 
-def _gate(name: str, confidence: float, view_count: int) -> float:
-    if name == "crop" or view_count == 1:
-        return 1.0
+def _gate(confidence: float) -> float:
     low, width = LAYOUT_GATE
     return float(np.clip((confidence - low) / width, 0.0, 1.0))
 
@@ -186,19 +222,43 @@ def _units(steps: Sequence[Step], duration_sec: float) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+def _taught(units: Sequence[Unit], gold: VideoFeatures) -> tuple[Unit, ...]:
+    """The units that the gold has clips for. Raises BadSteps where a step has none."""
+    taught = []
+    for unit in units:
+        if len(_clips_in(gold, unit.span)):
+            taught.append(unit)
+        elif unit.step is not None:
+            raise BadSteps(_why_untaught(unit.step, unit.span, gold))
+    return tuple(taught)
+
+
+def _why_untaught(step: int, span: TimeSpan, gold: VideoFeatures) -> str:
+    what = f"step {step + 1} ({span.start_sec:.1f}-{span.end_sec:.1f} s)"
+    if span.start_sec >= gold.duration_sec:
+        return (
+            f"{what} lies beyond the end of the gold ({gold.duration_sec:.1f} s); correct its times"
+        )
+    if frozen_sec(gold, span) > span.duration_sec / 2:
+        return (
+            f"{what} cannot be learned: the gold stands still there; record the gold again, or "
+            "take the step out"
+        )
+    return f"{what} is shorter than the distance of two clips; merge it with its neighbour"
+
+
+def _clips_in(gold: VideoFeatures, span: TimeSpan) -> NDArray[np.int64]:
+    """Indices of the clips whose centre lies in a span."""
+    centres = gold.clip_spans.mean(axis=1)
+    return np.flatnonzero((centres >= span.start_sec) & (centres < span.end_sec))
+
+
 def _parts(units: Sequence[Unit], gold: VideoFeatures) -> tuple[tuple[int, ...], ...]:
     """Class indices per unit: three parts where the gold has at least two clips for each."""
-    centres = gold.clip_spans.mean(axis=1)
     parts: list[tuple[int, ...]] = []
     begin = 0
-    for number, unit in enumerate(units):
-        inside = (centres >= unit.span.start_sec) & (centres < unit.span.end_sec)
-        if not inside.any():
-            raise InsufficientClips(
-                f"step {number} ({unit.span.duration_sec:.1f} s) is shorter than the distance of "
-                "two clips; merge it with its neighbour"
-            )
-        count = int(np.clip(inside.sum() // 2, 1, PARTS_PER_STEP))
+    for unit in units:
+        count = int(np.clip(len(_clips_in(gold, unit.span)) // 2, 1, PARTS_PER_STEP))
         parts.append(tuple(range(begin, begin + count)))
         begin += count
     return tuple(parts)
@@ -214,8 +274,10 @@ def _labels(
     units = np.full(len(centres), -1, dtype=np.int64)
     classes = np.full(len(centres), -1, dtype=np.int64)
     for number, (span, own) in enumerate(zip(spans, parts, strict=True)):
-        inside = np.flatnonzero((centres >= span.start_sec) & (centres < span.end_sec))
-        share = (centres[inside] - span.start_sec) / max(span.duration_sec, 1e-9)
+        inside = _clips_in(gold, span)
+        # By rank, not by time: where the picture stands still there are no clips, and every part
+        # must have some.
+        share = (np.arange(len(inside)) + 0.5) / max(1, len(inside))
         units[inside] = number
         classes[inside] = np.array(own)[(share * len(own)).astype(np.int64)]
     lessons = classes.copy()
@@ -243,9 +305,8 @@ def _learn(
     placed: list[dict[str, list[Similarity]]] = [{} for _ in golds]
     for name in view_names(golds[0]):
         rows = [[g.block(name, v) for v in range(g.version_count + 1)] for g in golds]
-        lessons = [
-            own[2] for own, g in zip(labels, golds, strict=True) for _ in range(len(rows[0]))
-        ]
+        # Golds may have different numbers of re-recordings.
+        lessons = [own[2] for own, versions in zip(labels, rows, strict=True) for _ in versions]
         views[name] = fit_view([r for own in rows for r in own], lessons, class_count)
         for target, own in zip(placed, rows, strict=True):
             target[name] = [place(views[name], r) for r in own]
@@ -274,7 +335,7 @@ def _reference(
         nulls[name] = np.mean(levels, axis=0)
     moving = np.array([span.duration_sec - frozen_sec(gold, span) for span in spans])
     points = {name: unit_rows(rows[0]) for name, rows in placed.items()}
-    return GoldReference(gold, units, points, moving, nulls)
+    return GoldReference(gold, units, tuple(spans), points, moving, nulls)
 
 
 def unit_similarity(

@@ -13,6 +13,7 @@ from sqlalchemy import true as sql_true
 from sopilot.core.errors import ScoreNotFound
 from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
+from sopilot.store.ids import row_name
 from sopilot.store.tables import jobs, scores, task_steps, tasks, videos
 from sopilot.store.times import now_text
 
@@ -111,12 +112,9 @@ _BY_UID = _ONE.where(scores.c.uid == bindparam("wanted"))
 
 def get_score(connection: Connection, score: int | str) -> ScoreRow:
     """The row of an id or uid. Raises ScoreNotFound."""
-    wanted = str(score)
-    by_id = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
-    if by_id:
-        row = connection.execute(_BY_ID, {"wanted": int(wanted)}).one_or_none()
-    else:
-        row = connection.execute(_BY_UID, {"wanted": wanted.lower()}).one_or_none()
+    wanted = row_name(score)
+    query = _BY_ID if isinstance(wanted, int) else _BY_UID
+    row = connection.execute(query, {"wanted": wanted}).one_or_none()
     if row is None:
         raise ScoreNotFound(f"there is no score job {wanted}; GET /score lists them")
     values = dict(row._mapping)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -27,6 +27,7 @@ BUSY_TIMEOUT_SEC = 10.0
 """How long a SQLite connection waits for the one writer before it gives up."""
 
 _POOL_WAIT_SEC = 30.0
+_AFTER_COMMIT = "sopilot_after_commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,29 @@ class Database:
         Do not nest: on SQLite the inner one would wait for the outer one and fail.
         Raises StoreError when the database does not answer, DiskFull when it cannot grow.
         """
+        actions: list[Callable[[], None]] = []
         with _named_faults(), self._writers.connect() as connection, connection.begin():
-            yield connection
+            yield connection.execution_options(**{_AFTER_COMMIT: actions})
+        for action in actions:
+            action()
+
+    def ping(self) -> None:
+        """Ask for a sign of life. Raises StoreError when the database does not answer."""
+        with self.read() as connection:
+            # From a table: SQLite would answer a bare SELECT 1 without looking at its file.
+            connection.execute(text("SELECT 1 FROM alembic_version"))
 
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+def after_commit(connection: Connection, action: Callable[[], None]) -> None:
+    """Do it when the transaction of `Database.write` is committed; never when it rolls back.
+
+    For what a roll-back could not undo. The action may open a transaction; it must not fail.
+    """
+    connection.get_execution_options()[_AFTER_COMMIT].append(action)
 
 
 def open_database(url: str, *, ensure: bool = True) -> Database:
@@ -122,17 +140,9 @@ def _parse(url: str) -> URL:
 
 
 def _open_sqlite(address: URL) -> Engine:
-    path = Path(str(address.database))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise BadSettings(
-            f"{path.parent} is not a folder; name a folder (--data-dir, SOPILOT_DATA_DIR)"
-        ) from error
-    except OSError as error:
-        raise file_fault(error, path.parent) from error
-    if path.is_dir():
-        raise BadSettings(f"the database {path} is a folder; name a file")
+    name = str(address.database)
+    if not name.startswith("file:"):  # a URI names its file in its own way, and no new folder
+        _prepare_place(Path(name))
     # isolation_level None: the driver never begins a transaction by itself, _begin below does.
     engine = _create(
         address,
@@ -143,6 +153,19 @@ def _open_sqlite(address: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_place(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadSettings(
+            f"{path.parent} is not a folder; name a folder (--data-dir, SOPILOT_DATA_DIR)"
+        ) from error
+    except OSError as error:
+        raise file_fault(error, path.parent) from error
+    if path.is_dir():
+        raise BadSettings(f"the database {path} is a folder; name a file")
 
 
 def _open_server(address: URL) -> Engine:

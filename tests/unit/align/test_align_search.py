@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sopilot.align.chain import chain_evidence, cumulate
+from sopilot.align.chain import cumulate, prefix_tables
 from sopilot.align.edits import Prices, candidates
-from sopilot.align.search import Classes, OrderSearch, deletion_gains, evaluate, search_order
+from sopilot.align.search import (
+    Classes,
+    OrderSearch,
+    deletion_gains,
+    evaluate,
+    reference,
+    search_order,
+)
+from sopilot.core.errors import InsufficientClips
 
 LENGTH = 12
 PARTS = 3
@@ -92,7 +100,7 @@ def test_evaluation_equals_scoring_each_order_anew(seed: int) -> None:
     for item, value in zip(listed, evaluate(sums, classes, order, listed), strict=True):
         steps = (*order[: item.head], *item.middle, *order[item.tail :])
         chain = np.array([k for step in steps for k in classes.parts[step]])
-        assert value == pytest.approx(chain_evidence(sums, chain, classes.shortest[chain]))
+        assert value == pytest.approx(prefix_tables(sums, chain, classes.shortest[chain])[-1, -1])
 
 
 def test_more_evidence_for_an_edit_never_hides_it() -> None:
@@ -110,8 +118,42 @@ def test_reach_limits_exchanges() -> None:
     assert max(c.second - c.first for c in far) == 3
 
 
-def test_order_that_does_not_fit_is_cut_down() -> None:
-    sums = _evidence([0], 5, length=6)
-    found = search_order(sums, _classes(5), Prices())
-    assert [slot.step for slot in found.slots] == [0]
-    assert deletion_gains(sums, _classes(5), found).tolist() == [-np.inf]
+def test_order_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(InsufficientClips, match="too few"):
+        search_order(_evidence([0], 5, length=6), _classes(5), Prices())
+
+
+def test_only_slot_cannot_be_left_out() -> None:
+    sums = _evidence([0], 1)
+    found = search_order(sums, _classes(1), Prices())
+    assert deletion_gains(sums, _classes(1), found).tolist() == [-np.inf]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=6))
+def test_what_a_reference_does_is_no_difference(order: list[int]) -> None:
+    sums, classes = _evidence(order, 5), _classes(5)
+    if sums.shape[1] <= int(classes.shortest.sum()):
+        return
+    known = [reference(sums, classes)]
+    found = search_order(sums, classes, Prices(), references=known)
+    assert found.edits == ()
+    assert found.spare == pytest.approx(0.0, abs=1e-9)
+    assert (deletion_gains(sums, classes, found, known) <= 1e-9).all()
+
+
+def test_reference_hides_no_other_difference() -> None:
+    classes = _classes(6)
+    known = [reference(_evidence([0, 1, 3, 2, 4, 5], 6), classes)]
+    sums = _evidence([0, 2, 3, 4, 5], 6)
+    found = search_order(sums, classes, Prices(), references=known)
+    assert [(e.kind, e.steps) for e in found.edits] == [("delete", (1,))]
+
+
+def test_leaving_out_unnamed_time_is_no_spare_evidence() -> None:
+    # So little that no edit pays: the expected order stands, with the doubt as spare.
+    sums = 0.3 * _evidence([0, 1, 3], 4)
+    doubtful = search_order(sums, _classes(4), Prices())
+    silent = search_order(sums, _classes(4), Prices(), unnamed=frozenset({2}))
+    assert doubtful.edits == silent.edits == ()
+    assert doubtful.spare > silent.spare == 0.0

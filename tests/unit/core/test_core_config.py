@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,14 @@ def test_a_password_in_the_database_address_is_masked(monkeypatch: pytest.Monkey
     monkeypatch.setenv("SOPILOT_DATABASE_URL", "postgresql://u:hush@h/d")
     shown = {row.name: row.value for row in effective_settings(load_settings())}
     assert "hush" not in shown["SOPILOT_DATABASE_URL"]
+
+
+def test_a_user_without_a_home_is_told_to_name_the_data_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)  # as in a container: no passwd entry
+    with pytest.raises(BadSettings, match="SOPILOT_DATA_DIR"):
+        load_settings()
+    assert load_settings(data_dir=tmp_path).data_dir == tmp_path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +22,7 @@ def execution(
     *,
     seed: int = 1,
     stretch: dict[int, float] | None = None,
+    slot_stretch: Mapping[int, float] | None = None,
     noise: float = 0.25,
     place: float = 0.0,
     versions: int = 0,
@@ -29,7 +32,7 @@ def execution(
     quiet: Sequence[int] = (),
     task: int = 0,
 ) -> VideoFeatures:
-    """Features of the steps in `order`, 7.2 s each times their stretch.
+    """Features of the steps in `order`, 7.2 s each times their stretch and their slot's.
 
     place: offset of all numbers. strange: how far strange_step is from its usual look. quiet: slots
     without movement. task: another number, other steps.
@@ -37,7 +40,8 @@ def execution(
     rng = np.random.default_rng(seed)
     rows, energy = [], []
     for slot, step in enumerate(order):
-        count = round(STEP_SEC * (stretch or {}).get(step, 1.0) / HOP_SEC)
+        factor = (stretch or {}).get(step, 1.0) * (slot_stretch or {}).get(slot, 1.0)
+        count = _clips(factor)
         share = np.linspace(0, 1, count)[:, None]
         begin, way, other = np.random.default_rng([task, step]).normal(size=(3, WIDTH))
         look = begin + 1.5 * share * way + (strange * other if step == strange_step else 0.0)
@@ -54,6 +58,32 @@ def execution(
         blocks[f"crop@{version}"] = clean + 0.4 * rng.normal(size=clean.shape)
     return VideoFeatures(
         PRODUCER, spans, Blocks(blocks), np.array(energy, np.float32), tuple(freezes), duration
+    )
+
+
+def _clips(factor: float) -> int:
+    return round(STEP_SEC * factor / HOP_SEC)
+
+
+def spans_of(order: Sequence[int], slot_stretch: Mapping[int, float]) -> list[TimeSpan]:
+    """Where `execution` puts every slot."""
+    ends = np.cumsum([_clips(slot_stretch.get(slot, 1.0)) for slot in range(len(order))])
+    times = [0.0, *(float(end) * HOP_SEC for end in ends)]
+    return [TimeSpan(a, b) for a, b in pairwise(times)]
+
+
+def filmed(features: VideoFeatures, freeze: TimeSpan) -> VideoFeatures:
+    """The same with a freeze: the clips in it are gone, as the extraction leaves them out."""
+    centres = features.clip_spans.mean(axis=1)
+    kept = (centres <= freeze.start_sec) | (centres >= freeze.end_sec)
+    blocks = {name: features.blocks[name][kept] for name in features.blocks}
+    freezes = tuple(sorted((*features.freezes, freeze), key=lambda f: f.start_sec))
+    return replace(
+        features,
+        clip_spans=features.clip_spans[kept],
+        blocks=Blocks(blocks),
+        energy=features.energy[kept],
+        freezes=freezes,
     )
 
 

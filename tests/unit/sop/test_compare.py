@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from compare_material import HOP_SEC, STEP_SEC, execution, marked
 
-from sopilot.core.errors import BadSteps, InsufficientClips, ProducerMismatch
+from sopilot.core.errors import BadSteps, ProducerMismatch
 from sopilot.core.records import Producer, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import Blocks, VideoFeatures
 from sopilot.sop.compare import compare, compare_with
 from sopilot.sop.comparison import Comparison, EventType
-from sopilot.sop.model import TaskModel, fit
+from sopilot.sop.learn import fit
+from sopilot.sop.model import TaskModel
 from sopilot.sop.score import total_score
 
 STEPS = 6
@@ -140,6 +141,16 @@ def test_step_done_differently_deviates(model: TaskModel) -> None:
     assert _told(found) == [(EventType.STEP_DEVIATION, 3, None)]
 
 
+@pytest.mark.parametrize("strange", [1.1, 2.0, 4.0, 5.5, 7.0, 8.0, 10.0])
+def test_stranger_step_is_never_judged_milder(model: TaskModel, strange: float) -> None:
+    mild, wild = (
+        compare_with(model, execution(range(STEPS), seed=5, strange=s, strange_step=3))
+        for s in (strange, strange * 1.1)
+    )
+    assert (EventType.STEP_DEVIATION, 3, None) in _told(wild)
+    assert total_score(wild) <= total_score(mild) + 0.5
+
+
 def test_what_one_gold_shows_is_no_deviation(gold: VideoFeatures) -> None:
     other = execution(range(STEPS), seed=21, versions=2, strange=1.1, strange_step=3)
     trainee = execution(range(STEPS), seed=5, strange=1.1, strange_step=3)
@@ -200,7 +211,7 @@ def test_short_trainee_is_compared(model: TaskModel) -> None:
 @pytest.mark.parametrize("step_sec", [0.05])
 def test_step_without_a_clip_is_refused(gold: VideoFeatures, step_sec: float) -> None:
     steps = [Step(index=0, span=TimeSpan(1.0, 1.0 + step_sec))]
-    with pytest.raises(InsufficientClips, match="shorter"):
+    with pytest.raises(BadSteps, match="shorter"):
         fit([gold], steps)
 
 

@@ -17,9 +17,10 @@ from sopilot.api.schemas import (
     score_item,
     score_job,
 )
-from sopilot.jobs import queries as jobs
+from sopilot.jobs.loop import cancel_job
 from sopilot.sop import queries
 from sopilot.sop.evaluate import ScoreOrder, resubmit, submit
+from sopilot.worker import kinds_of
 
 router = APIRouter(tags=["scores"])
 
@@ -84,9 +85,10 @@ def get_report(
 @router.post("/score/{job_id}/cancel", summary="Cancel a score job", responses=failures(404, 409))
 def cancel_score(job_id: ScoreId, _: Operator, runtime: RuntimeDep) -> ScoreJobResponse:
     """A waiting job is cancelled at once, a running one as soon as its worker looks."""
-    with runtime.database.write() as connection:
+    with runtime.database.read() as connection:
         row = queries.get_score(connection, job_id)
-        jobs.request_cancel(connection, row.job_id)
+    cancel_job(runtime.database, kinds_of(runtime), row.job_id)
+    with runtime.database.read() as connection:
         return score_job(queries.get_score(connection, job_id))
 
 

@@ -1,0 +1,78 @@
+"""What decides a score, apart from the pictures of it: the found order, the findings, conformity.
+
+Called by `sop.compare` for a trainee, by `sop.interval` for replicates of one, and by `sop.learn`
+for the golds themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.align.chain import cumulate
+from sopilot.align.edits import Prices
+from sopilot.align.search import (
+    Classes,
+    OrderSearch,
+    Reference,
+    deletion_gains,
+    reference,
+    search_order,
+)
+from sopilot.embed.base import VideoFeatures
+from sopilot.sop.comparison import Finding
+from sopilot.sop.conformity import conformity
+from sopilot.sop.execution import Execution, executions
+from sopilot.sop.findings import Evidence, find
+from sopilot.sop.model import Reading, TaskModel
+
+PRICES = Prices()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What decides the score: the executed slots, the findings, the conformity."""
+
+    found: tuple[Execution, ...]
+    findings: tuple[Finding, ...]
+    conformity: float
+
+
+def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgement:
+    """Find the order that explains the evidence, and what differs."""
+    search, gains = _search(model, reading, trainee.clip_count)
+    found = executions(model, trainee, reading, search.slots, search.cuts, gains)
+    findings = find(Evidence(model, trainee, reading.comparability, found, search.edits))
+    level = conformity(found, reading, search.spare) / model.own.conformity
+    return Judgement(found, findings, min(1.0, level))
+
+
+def order_reference(model: TaskModel, reading: Reading) -> Reference:
+    """A gold's own evidence, for the order search."""
+    sums, classes, _ = _laid_out(model, reading, len(reading.evidence))
+    return reference(sums, classes)
+
+
+def _search(
+    model: TaskModel, reading: Reading, clip_count: int
+) -> tuple[OrderSearch, NDArray[np.float64]]:
+    """The found order with cuts in clips, and what leaving out each slot would gain."""
+    sums, classes, grain = _laid_out(model, reading, clip_count)
+    known = model.own.references
+    unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
+    search = search_order(sums, classes, PRICES, references=known, unnamed=unnamed)
+    gains = deletion_gains(sums, classes, search, known)
+    return replace(search, cuts=search.cuts // grain), gains
+
+
+def _laid_out(
+    model: TaskModel, reading: Reading, clip_count: int
+) -> tuple[NDArray[np.float64], Classes, int]:
+    """Running sums of the evidence, the classes' shortest lengths, and windows per clip."""
+    # A video of very few clips (a still picture has one) is looked at in finer grains, so that
+    # the whole order can be laid over it.
+    grain = max(1, -(-2 * model.class_count // clip_count))
+    sums = cumulate(np.repeat(reading.evidence, grain, axis=0) / grain)
+    return sums, model.classes(clip_count * grain), grain
