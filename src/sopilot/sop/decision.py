@@ -51,7 +51,6 @@ def excellent_from(pass_score: float) -> float:
     """Least score of the band excellent: min(1.2 x pass, halfway from pass to 100).
 
     72 at the default pass mark 60; the second form keeps the band reachable above 83.3.
-    Source: contract sopilot.md 4.7.
     """
     return round(min(pass_score * 1.2, pass_score + 0.5 * (100.0 - pass_score)), 6)
 
@@ -59,7 +58,7 @@ def excellent_from(pass_score: float) -> float:
 def decide(score: float, profile: TaskProfile, critical_count: int) -> Verdict:
     """The verdict on a rounded score; both thresholds belong to the better side.
 
-    Source: quickstart section 4, contract sopilot.md 4.7.
+    Source: docs/scoring.md 5.
     """
     if critical_count > 0:
         reason = f"critical deviations: {critical_count}"

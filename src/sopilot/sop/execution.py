@@ -77,14 +77,6 @@ def executions(
     return tuple(found)
 
 
-def _beside(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The rows and their neighbours: a found cut lies up to a clip beside the marked one."""
-    wide = rows.copy()
-    wide[1:] |= rows[:-1]
-    wide[:-1] |= rows[1:]
-    return wide
-
-
 @dataclass(frozen=True, slots=True)
 class _Likeness:
     similarity: float
@@ -95,7 +87,7 @@ class _Likeness:
 def _likeness(gold: GoldReference, reading: Reading, unit: int, clips: range) -> _Likeness:
     """How alike some clips are to a unit of one gold."""
     total = sum(reading.gates.values())
-    rows = _beside(gold.units == unit)
+    rows = gold.units == unit
     similarity = expected = log_distance = 0.0
     for name, gate in reading.gates.items():
         share = gate / total

@@ -50,6 +50,8 @@ share of the other steps'. The stranger a step, the more it shifts the video's m
 other steps, so that the distances alone would judge it milder."""
 LEAST_UNLIKE_CLIPS = 3
 """Fewer clips than this may all be blurred with a neighbour's."""
+COPY_SHARE = 0.5
+"""Share of a re-recording's distance from the gold; a copy stays below, in whatever it differs."""
 FREEZE_SEC = 1.5
 LEAST_MOVING_SEC = 1.0
 """Where every gold moves for less than this there is no usual time to compare with."""
@@ -330,7 +332,7 @@ def _unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
         step = evidence.model.units[item.unit].step
         if step is None or item.unit in skip or item.edit is not None:
             continue
-        if len(item.clips) < LEAST_UNLIKE_CLIPS or item.similarity >= item.expected:
+        if len(item.clips) < LEAST_UNLIKE_CLIPS or _is_copy(item):
             continue
         excess = unlikeness(evidence.found, number)
         if excess > WEAK_UNLIKE:
@@ -344,6 +346,11 @@ def _unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
                 gold_span=evidence.model.units[item.unit].span,
                 trainee_span=item.span,
             )
+
+
+def _is_copy(item: Execution) -> bool:
+    """Whether a slot is nearer to the gold itself than to a re-recording: the same pictures."""
+    return 1.0 - item.similarity < COPY_SHARE * (1.0 - item.expected)
 
 
 def unlikeness(found: Sequence[Execution], number: int) -> float:

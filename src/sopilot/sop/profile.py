@@ -7,6 +7,7 @@ validated here, so that the service, the command line and the scripts refuse the
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -23,6 +24,9 @@ class Severity(StrEnum):
     QUALITY = "quality"
     EFFICIENCY = "efficiency"
 
+
+MAX_WEIGHT = 1000.0
+"""Largest weight; only proportions count, and the sum must stay an ordinary number."""
 
 DEFAULT_POLICY: Mapping[EventType, Severity] = MappingProxyType(
     {
@@ -87,7 +91,7 @@ class TaskProfile:
 def parse_weights(given: Mapping[str, object] | None, base: Weights | None = None) -> Weights:
     """Weights from public names; what is not given (or None) comes from base, else the defaults.
 
-    Raises InputError for an unknown name, a value that is no finite number >= 0, or sum 0.
+    Raises InputError for an unknown name, a value that is no number in 0-MAX_WEIGHT, or sum 0.
     """
     base = base or Weights()
     if not given:
@@ -98,7 +102,7 @@ def parse_weights(given: Mapping[str, object] | None, base: Weights | None = Non
         if name not in names:
             raise InputError(f"unknown weight '{name}'; the weights are {', '.join(names)}")
         if value is not None:
-            changes[name] = _number(name, value, 0.0, math.inf)
+            changes[name] = _number(name, value, 0.0, MAX_WEIGHT)
     weights = replace(base, **changes)
     if sum(weights.as_dict().values()) <= 0:
         raise InputError("all weights are 0; give at least one weight above 0")
@@ -178,16 +182,20 @@ def profile_columns(profile: TaskProfile) -> dict[str, object]:
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:
-    allowed = "a number >= 0" if high == math.inf else f"a number from {low:g} to {high:g}"
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not math.isfinite(float(str(value))) or not low <= float(str(value)) <= high:
-        raise InputError(f"{name} is {value!r}; give {allowed}", {"field": name})
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Compared as it is: an int of 400 digits has no float. NaN compares as false.
+    if not is_number or not low <= value <= high:  # type: ignore[operator]
+        raise InputError(
+            f"{name} is {value!r:.80}; give a number from {low:g} to {high:g}", {"field": name}
+        )
     return float(str(value))
 
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value.strip()) <= 256:
-        raise InputError(f"task_name is {value!r}; give a text of 1 to 256 characters")
+        raise InputError(f"task_name is {value!r:.80}; give a text of 1 to 256 characters")
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
+        raise InputError(f"task_name is {value!r:.80}; write it on one line of plain characters")
     return value.strip()
 
 

@@ -28,7 +28,7 @@ LEGACY_TYPE: Mapping[EventType, str] = MappingProxyType(
         EventType.ORDER_SWAP: "order_swap",
     }
 )
-"""Names of the older interface; source: contract sopilot.md 1.4 row 16."""
+"""Names that clients of the first demonstrator know; recorded beside the public type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,6 @@ def step_edges(clips: NDArray[np.float64], spans: Iterable[TimeSpan | None]) -> 
     """Edges between steps as clip indices, ascending, from 0 to the clip count.
 
     An edge is the first clip of every step but the first; a pause belongs to the step before it.
-    Source: contract sopilot.md 1.4 row 23.
     """
     starts = sorted(span.start_sec for span in spans if span is not None)[1:]
     centres = clips.mean(axis=1)

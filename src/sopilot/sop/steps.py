@@ -36,6 +36,7 @@ _NUMBERS = (
     "min_duration_sec",
     "max_duration_sec",
 )
+_MAX_SEC = 1e9
 _KEYS = ("index", "name_ja", "name_en", *_NUMBERS, "is_critical", "description")
 
 
@@ -203,7 +204,7 @@ def _check_text(name: str, value: object, place: _Place) -> None:
     limit = _TEXT_LIMITS[name]
     if not isinstance(value, str) or not 1 <= len(value.strip()) <= limit:
         place.refuse(f"{name} is {value!r:.80}; give a text in quotes of 1 to {limit} characters")
-    controls = [letter for letter in value if unicodedata.category(letter) == "Cc"]
+    controls = [letter for letter in value if unicodedata.category(letter) in {"Cc", "Cs"}]
     if any(name != "description" or letter not in "\n\t" for letter in controls):
         place.refuse(f"{name} holds the control character {controls[0]!r}; write it on one line")
 
@@ -212,9 +213,10 @@ def _check_number(name: str, value: object, place: _Place) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     least_open = name.endswith("duration_sec")
     allowed = "more than 0" if least_open else "0 or more"
-    number = float(value) if isinstance(value, int | float) else math.nan
-    if not is_number or not math.isfinite(number) or number < 0 or (least_open and number == 0):
-        place.refuse(f"{name} is {value!r}; give a number of seconds, {allowed}")
+    number = value if isinstance(value, int | float) else math.nan
+    # Compared as it is: an int of 400 digits has no float. NaN compares as false.
+    if not is_number or not 0 <= number <= _MAX_SEC or (least_open and number == 0):
+        place.refuse(f"{name} is {value!r:.80}; give a number of seconds, {allowed}")
 
 
 def _step(given: Mapping[str, object], place: _Place) -> Step:

@@ -104,7 +104,11 @@ def test_very_short_marked_step_is_no_deviation(lead: float) -> None:
     gold = execution(range(5), versions=2)
     cuts = [0.0, 7.2, 7.2 + lead, 14.4, 21.6, gold.duration_sec]
     steps = [Step(k, span=TimeSpan(a, b)) for k, (a, b) in enumerate(pairwise(cuts))]
-    _assert_clean(compare([gold], gold, steps))
+    model = fit([gold], steps)
+    _assert_clean(compare_with(model, gold))
+    for seed in (3, 4, 5, 6):
+        found = compare_with(model, execution(range(5), seed=seed))
+        assert EventType.STEP_DEVIATION not in {f.type for f in found.findings}
 
 
 def test_quiet_stretch_of_the_gold_excuses_as_much_and_no_more() -> None:
