@@ -238,7 +238,11 @@ def test_bytes_come_whole_in_ranges_or_not_at_all(service: Service, tail: str) -
     same = service.client.get(path, headers={"If-None-Match": whole.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
     beyond = service.client.get(path, headers={"Range": f"bytes={len(data)}-"})
-    assert beyond.status_code == 416
+    assert error_of(beyond) == (416, "RANGE_NOT_SATISFIABLE")
+    assert beyond.headers["content-range"] == f"bytes */{len(data)}"
+    for malformed in ("bytes=5-2", "bytes=a-b", "items=0-1"):
+        ignored = service.client.get(path, headers={"Range": malformed})
+        assert (ignored.status_code, ignored.content) == (200, data)
 
 
 def test_a_completed_score_carries_the_result_record(service: Service) -> None:
@@ -369,6 +373,9 @@ def test_public_routes_need_no_key_and_others_do(service: Service) -> None:
     for prefix in ("", "/api/v1", "/sop"):
         for path in ("/health", "/readiness", "/status", "/metrics"):
             assert service.client.get(prefix + path, headers=bare).status_code == 200
+        for path in ("/health", "/readiness"):
+            head = service.client.head(prefix + path, headers=bare)
+            assert (head.status_code, head.content) == (200, b"")
         assert error_of(service.client.get(prefix + "/videos", headers=bare)) == (
             401,
             "UNAUTHORIZED",

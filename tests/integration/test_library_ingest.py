@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -304,3 +305,28 @@ def test_a_known_file_is_analysed_again_where_its_features_are_gone(
     assert (again.video.id, again.job.id != first.job.id) == (first.video.id, True)
     assert work(sqlite_runtime, again.job.id).state is JobState.COMPLETED
     assert video_of(sqlite_runtime, first.video.id).status is VideoStatus.READY
+
+
+@pytest.mark.parametrize("is_same_row", [True, False])
+def test_damaged_features_are_made_anew_where_the_file_is_added_again(
+    sqlite_runtime: Runtime, clip: Path, is_same_row: bool
+) -> None:
+    first = add(sqlite_runtime, clip)
+    work(sqlite_runtime, first.job.id)
+    with sqlite_runtime.database.read() as connection:
+        rows = list_derived(connection, first.video.sha256)
+    for row in rows:
+        path = sqlite_runtime.blobs.local_path("derived", row.blob_sha256)
+        path.write_bytes(b"\0" * path.stat().st_size)
+    again = add(sqlite_runtime, clip, is_forced=not is_same_row)
+    assert (again.video.id == first.video.id) is is_same_row
+    assert work(sqlite_runtime, again.job.id).state is JobState.COMPLETED
+    assert all(sqlite_runtime.blobs.is_whole("derived", row.blob_sha256) for row in rows)
+
+
+def test_a_file_name_that_is_no_text_is_kept_as_far_as_it_is(
+    sqlite_runtime: Runtime, clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(clip.read_bytes())
+    assert add(sqlite_runtime, path).video.original_filename == "caf\N{REPLACEMENT CHARACTER}.mp4"

@@ -55,6 +55,7 @@ def create_app(
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from the Host header
         lifespan=_lifespan(settings, runtime, with_workers=with_workers),
     )
     app.state.settings = settings

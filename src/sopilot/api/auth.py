@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import IntEnum
@@ -49,6 +50,10 @@ SECURITY_SCHEMES = {
 """How credentials are sent, for the OpenAPI document."""
 
 
+_PROXY_MARKS = frozenset({"forwarded", "x-real-ip", "via"})
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+
+
 def _is_loopback(host: str) -> bool:
     name = host.strip("[]").lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -65,16 +70,26 @@ def is_local_program(request: Request) -> bool:
     """Is the caller a program on this machine, addressing this machine by a local name?"""
     if request.client is None or not _is_loopback(request.client.host):
         return False
-    if "forwarded" in request.headers or "x-forwarded-for" in request.headers:
+    if any(name in _PROXY_MARKS or name.startswith("x-forwarded") for name in request.headers):
         return False
-    named = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    host = _HOST.fullmatch(request.headers.get("host", ""))
+    if host is None or not _is_loopback(host["name"]):
+        return False
     origin = request.headers.get("origin")
-    origin_host = urlsplit(origin).hostname or "" if origin else named
-    return _is_loopback(named) and _is_loopback(origin_host)
+    return origin is None or _is_loopback(_host_of(origin))
+
+
+def _host_of(origin: str) -> str:
+    """The host of an Origin header; empty when it names none."""
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
+    # HTTP libraries hand header bytes over as Latin-1; a key is sent as UTF-8.
+    return hmac.compare_digest(given.encode("latin-1", "replace"), expected.encode())
 
 
 def resolve_principal(settings: Settings, request: Request, given: str | None) -> Principal | None:

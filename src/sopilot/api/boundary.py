@@ -1,17 +1,27 @@
-"""The outermost layer of every request: its id, the security headers, and the last resort."""
+"""The outermost layer of every request: its id, the body limit, the headers, the last resort."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 
 import structlog
+from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sopilot.api.errors import unexpected
+from sopilot.api.errors import interrupted, too_large, too_large_message, unexpected
 from sopilot.core.log import get_logger
 
+MAX_BODY_BYTES = 2 << 20
+"""Largest body of a request that is no upload; it is read before the caller is known."""
+
+# These check the credentials first, then stream their body under a limit of their own.
+_UPLOADS = frozenset(
+    f"{prefix}/{n}" for prefix in ("", "/api/v1", "/sop") for n in ("gold", "videos")
+)
+_MOST_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -35,6 +45,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        limited = receive if _is_upload(scope) else _limited(receive)
         has_started = False
 
         async def send_marked(message: Message) -> None:
@@ -49,11 +60,58 @@ class Boundary:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, send_marked)
+                if limited is not receive and _announced_bytes(scope) > MAX_BODY_BYTES:
+                    await _drain(receive)
+                    await too_large(MAX_BODY_BYTES)(scope, receive, send_marked)
+                    return
+                await self._app(scope, limited, send_marked)
+            except asyncio.CancelledError:
+                # The server stops and waits no longer; the client learns that a retry is in order.
+                if not has_started:
+                    await interrupted()(scope, receive, send_marked)
+                raise
             except Exception:
                 log.exception("request.crashed", path=scope["path"])
                 if not has_started:
                     await unexpected()(scope, receive, send_marked)
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"] in _UPLOADS
+
+
+def _announced_bytes(scope: Scope) -> int:
+    """The Content-Length; 0 where there is none (the body is counted in any case)."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def _limited(receive: Receive) -> Receive:
+    """`receive` that refuses a body beyond MAX_BODY_BYTES while it arrives."""
+    size_bytes = 0
+
+    async def take() -> Message:
+        nonlocal size_bytes
+        message = await receive()
+        size_bytes += len(message.get("body", b""))
+        if size_bytes > MAX_BODY_BYTES:
+            # The one exception that FastAPI lets pass while it reads a body.
+            raise HTTPException(413, too_large_message(MAX_BODY_BYTES))
+        return message
+
+    return take
+
+
+async def _drain(receive: Receive) -> None:
+    """Drop a refused body, so that a client which sends first sees the answer; up to a limit."""
+    dropped_bytes = 0
+    while dropped_bytes <= _MOST_DRAINED_BYTES:
+        message = await receive()
+        dropped_bytes += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _request_id(scope: Scope) -> str:

@@ -40,7 +40,6 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.Conflict: 409,
     errors.VideoNotReady: 409,
     errors.VideoNotGold: 409,
-    errors.VideoInUse: 409,
     errors.JobFinished: 409,
     errors.LeaseLost: 409,
     errors.Unauthorized: 401,
@@ -51,7 +50,6 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.DecodeError: 400,
     errors.NoFrames: 400,
     errors.ModelError: 500,
-    errors.ModelUnavailable: 503,
     errors.StoreError: 503,
     errors.DiskFull: 507,
     errors.SchemaTooNew: 500,
@@ -87,11 +85,20 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The one body of every failure."""
-    body = {
-        "error": {"code": code, "message": message, "details": jsonable_encoder(details or {})},
-        "detail": message,
-    }
+    error = {"code": code, "message": message, "details": jsonable_encoder(details or {})}
+    body = _clean({"error": error, "detail": message})
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+
+
+def _clean(value: Any) -> Any:
+    """The value with lone surrogates, which JSON can carry but UTF-8 cannot, replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value
 
 
 def _sopilot_error(_request: Request, error: Exception) -> JSONResponse:
@@ -142,6 +149,26 @@ def unexpected() -> JSONResponse:
     """The answer to a failure that nobody foresaw; the log has the trace, the client does not."""
     message = "an unexpected failure; the server's log has the trace under this X-Request-ID"
     return envelope(500, SopilotError.code, message)
+
+
+def too_large_message(limit_bytes: int) -> str:
+    """Why a body that is no upload was refused."""
+    return (
+        f"the request body has more than {limit_bytes} bytes; send a smaller one (a video goes to "
+        "/videos or /gold)"
+    )
+
+
+def too_large(limit_bytes: int) -> JSONResponse:
+    """The answer to a body that is no upload and exceeds the limit."""
+    return envelope(413, errors.FileTooLarge.code, too_large_message(limit_bytes))
+
+
+def interrupted() -> JSONResponse:
+    """The answer to a request that the server's end cut short; what was stored stays stored."""
+    message = "the server is stopping; send the request again, or look at the job, in a moment"
+    headers = {"Retry-After": str(RETRY_AFTER_SEC)}
+    return envelope(503, errors.WorkerLost.code, message, headers=headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -23,6 +23,8 @@ from sopilot.jobs.records import JobState
 from sopilot.runtime import Runtime
 
 _LEAST_FREE_BYTES = 200 * 1024 * 1024
+_LEAST_READY_BYTES = 16 * 1024 * 1024
+"""Below this even a score, which stores little, may fail."""
 _GIGABYTE_BYTES = 1e9
 
 
@@ -86,9 +88,19 @@ def check_readiness(runtime: Runtime) -> ReadinessResponse:
     """May requests be sent here?"""
     has_database = _check_database(runtime).status == "up"
     has_embedder = _check_embedder(runtime).status == "up"
-    words = {True: "ok", False: "unavailable"}
-    details = {"database": words[has_database], "embedder": words[has_embedder]}
-    return ReadinessResponse(ready=has_database and has_embedder, details=details)
+    found = {"database": has_database, "embedder": has_embedder, "disk": _has_room(runtime)}
+    details = {name: "ok" if works else "unavailable" for name, works in found.items()}
+    return ReadinessResponse(ready=all(found.values()), details=details)
+
+
+def _has_room(runtime: Runtime) -> bool:
+    """Is the data folder there, writable and not full?"""
+    root = runtime.blobs.root
+    try:
+        free_bytes = shutil.disk_usage(root).free
+    except OSError:
+        return False
+    return os.access(root, os.W_OK | os.X_OK) and free_bytes >= _LEAST_READY_BYTES
 
 
 def read_status(runtime: Runtime, *, is_known_caller: bool) -> StatusResponse:

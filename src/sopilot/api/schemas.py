@@ -6,7 +6,7 @@ here only.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -14,7 +14,7 @@ from sopilot.core.errors import SopilotError, error_from_record
 from sopilot.core.records import Step
 from sopilot.jobs.records import Job, JobState
 from sopilot.library.schemas import VideoRow
-from sopilot.sop.profile import TaskProfile
+from sopilot.sop.profile import MAX_WEIGHT, TaskProfile
 from sopilot.sop.queries import ScoreListRow, ScoreRow, TaskFigures
 from sopilot.sop.schemas import ScoreResult, SeverityCounts, Summary
 
@@ -136,18 +136,23 @@ class IngestJobResponse(BaseModel):
     finished_at: str | None
 
 
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False, strict=True)] | None
+RowId = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+Points = Annotated[float, Field(ge=0, le=100, strict=True)] | None
+
+
 class WeightsRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    w_miss: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    w_swap: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    w_dev: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    w_time: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    w_miss: Weight = None
+    w_swap: Weight = None
+    w_dev: Weight = None
+    w_time: Weight = None
 
 
 class ScoreRequest(BaseModel):
-    gold_video_id: int = Field(ge=1, le=2**31 - 1)
-    trainee_video_id: int = Field(ge=1, le=2**31 - 1)
+    gold_video_id: RowId
+    trainee_video_id: RowId
     weights: WeightsRequest | None = None
 
 
@@ -214,9 +219,9 @@ class TaskProfileUpdate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     task_name: str | None = Field(default=None, min_length=1, max_length=256)
-    pass_score: float | None = Field(default=None, ge=0, le=100)
-    retrain_score: float | None = Field(default=None, ge=0, le=100)
-    default_weights: dict[str, float] | None = None
+    pass_score: Points = None
+    retrain_score: Points = None
+    default_weights: dict[str, Weight] | None = None
     deviation_policy: dict[str, str] | None = None
 
 

@@ -7,6 +7,7 @@ enforced before the first byte where the client names a length, else while it st
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -35,6 +36,8 @@ _FILE_PARTS = frozenset({"file", "video"})
 
 def _none_if_blank(value: str | None) -> str | None:
     value = value.strip() if value else None
+    if value and any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
+        raise ValueError("write it on one line of plain characters")
     return value or None
 
 

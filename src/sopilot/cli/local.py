@@ -17,7 +17,7 @@ from sopilot.core.records import Progress, Role, Step, no_progress
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
 from sopilot.library import queries as library
-from sopilot.library.add import AddedVideo, Upload, add_file
+from sopilot.library.add import AddedVideo, Upload, add_file, name_of
 from sopilot.library.remove import sweep
 from sopilot.library.schemas import UploadMeta, VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
@@ -56,7 +56,7 @@ def queue_file(runtime: Runtime, path: Path, task_id: str, role: Role) -> AddedV
     return add_file(
         runtime,
         path,
-        Upload(task_id, role, UploadMeta(original_filename=path.name)),
+        Upload(task_id, role, UploadMeta(original_filename=name_of(path))),
         open_task=task_opener(runtime.settings),
         requested_by=requester(),
     )

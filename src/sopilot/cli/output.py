@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +72,16 @@ def write_text(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(text, encoding="utf-8")
+        # A file name of the user may hold bytes that are no text; a report is written all the same.
+        staged.write_text(text, encoding="utf-8", errors="replace")
         staged.replace(path)
     except OSError as error:
-        staged.unlink(missing_ok=True) if staged.parent.is_dir() else None
         raise DiskFull(
             f"cannot write {path}: {error.strerror}; choose a folder you may write to, with room"
         ) from error
+    finally:
+        with suppress(OSError):  # gone after the rename; a folder that is none holds nothing
+            staged.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -27,6 +27,9 @@ from sopilot.core.records import Limits
 
 PREFIX = "SOPILOT_"
 
+# What follows a user's name in an address, to the last @; without an @ all but a plain port.
+_PASSWORD = re.compile(r"(://[^:/@]*:)(?![0-9]*(?:/|$))(?:.*(?=@)|[^@]*$)")
+
 
 def _default_data_dir() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME")
@@ -255,7 +258,22 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, tuple):
         return ",".join(value)
-    return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1********@", str(value))
+    return _PASSWORD.sub(r"\1********", str(value))
+
+
+def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
+    """The environment for a process of ours that has no use for the service's secrets.
+
+    keeps_settings: without the API key only; else without every setting of ours, so that what a
+    hostile video makes of the decoder finds no address or password.
+    """
+    secret = {"SOPILOT_API_KEY"} if keeps_settings else set(variable_names("database_url"))
+    prefixes = () if keeps_settings else (PREFIX,)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() not in secret and not name.upper().startswith(prefixes)
+    }
 
 
 def unknown_variables() -> list[str]:

@@ -10,12 +10,12 @@ SopilotError
 │   ├── TaskMismatch         gold and trainee do not belong together (ProducerMismatch)
 │   └── TaskNotAllowed       a foreign task while the primary task is enforced
 ├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
-├── Conflict                 VideoNotReady, VideoNotGold, VideoInUse, JobFinished, LeaseLost
+├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost
 ├── Unauthorized             no or wrong credentials
 ├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
 ├── MediaError               ProbeError, DecodeError, NoFrames
-├── ModelError               ModelUnavailable (retryable)
+├── ModelError               a model cannot be loaded or cannot work
 ├── StoreError               the database or a blob cannot be read or written (retryable)
 │   ├── DiskFull             no space left, or the folder is not writable
 │   └── SchemaTooNew         the database was made by a newer version
@@ -125,10 +125,6 @@ class VideoNotGold(Conflict):
     code = "VIDEO_NOT_GOLD"
 
 
-class VideoInUse(Conflict):
-    code = "VIDEO_IN_USE"
-
-
 class JobFinished(Conflict):
     code = "JOB_FINISHED"
 
@@ -169,11 +165,6 @@ class NoFrames(MediaError):
 
 class ModelError(SopilotError):
     code = "ALGORITHM_ERROR"
-
-
-class ModelUnavailable(ModelError):
-    code = "MODEL_UNAVAILABLE"
-    retryable = True
 
 
 class StoreError(SopilotError):

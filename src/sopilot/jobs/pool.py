@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sopilot.core.config import child_environment
 from sopilot.core.log import get_logger
 
 log = get_logger(__name__)
@@ -115,6 +116,7 @@ class WorkerPool:
                 [sys.executable, "-P", "-m", "sopilot.jobs.child"],
                 stdin=subprocess.PIPE,
                 stdout=2,  # stdout carries results only; what a library prints there is a log
+                env=child_environment(keeps_settings=True),
                 start_new_session=True,  # a Ctrl-C in the terminal reaches the parent only
                 bufsize=0,
             )

@@ -21,7 +21,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    delete,
     func,
     select,
     update,
@@ -78,23 +77,6 @@ def get_job(connection: Connection, job: int | str) -> Job:
 def _is_named(job: int | str) -> ColumnElement[bool]:
     name = row_name(job)
     return jobs.c.id == name if isinstance(name, int) else jobs.c.uid == name
-
-
-def list_jobs(
-    connection: Connection,
-    *,
-    kind: str | None = None,
-    state: JobState | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> tuple[Job, ...]:
-    """Jobs, newest first."""
-    statement = select(jobs).order_by(jobs.c.id.desc()).limit(limit).offset(offset)
-    if kind is not None:
-        statement = statement.where(jobs.c.kind == kind)
-    if state is not None:
-        statement = statement.where(jobs.c.state == state)
-    return tuple(job_of(row) for row in connection.execute(statement))
 
 
 def count_jobs(connection: Connection) -> dict[tuple[str, JobState], int]:
@@ -322,14 +304,6 @@ def request_cancel(connection: Connection, job_id: int | str) -> Job:
         .returning(jobs)
     )
     return job_of(changed.one())
-
-
-def delete_job(connection: Connection, job_id: int) -> None:
-    """Delete a job in any state, after the rows that refer to it.
-
-    A worker that still holds it gets LeaseLost and writes nothing.
-    """
-    connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
 
 # ---- workers that vanished --------------------------------------------------------------------

@@ -6,6 +6,7 @@ a video is found out in the limited child (`library.ingest`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def add_staged(
     """Keep a received file and write its row and job in one transaction.
 
     The same bytes in the same task and role give the existing row, unless forced or failed; it is
-    analysed again when its features are gone or do not fit the version and mask of today.
+    analysed again when its features are gone, damaged or do not fit the version and mask of today.
     Raises BadUpload for an empty file, QualityGateFailed when a known gold fails the gate that the
     sender demands, what open_task raises, DiskFull, StoreError; then nothing is left behind.
     """
@@ -115,7 +116,7 @@ def add_file(
         reason = "is a folder" if path.is_dir() else "does not exist"
         raise BadUpload(f"{path} {reason}; name a video file")
     if upload.meta.original_filename is None:
-        upload = replace(upload, meta=replace(upload.meta, original_filename=path.name))
+        upload = replace(upload, meta=replace(upload.meta, original_filename=name_of(path)))
     with runtime.blobs.stage(max_bytes=max_upload_bytes(runtime)) as staged:
         try:
             with path.open("rb") as source:
@@ -124,6 +125,11 @@ def add_file(
         except OSError as error:
             raise BadUpload(f"{path} cannot be read ({error.strerror}); check it") from error
         return add_staged(runtime, staged, upload, open_task=open_task, requested_by=requested_by)
+
+
+def name_of(path: Path) -> str:
+    """The name of a file as text: bytes of it that are no UTF-8 are replaced."""
+    return os.fsencode(path.name).decode(errors="replace")
 
 
 def require_quality(video: VideoRow) -> None:
@@ -152,7 +158,7 @@ def _is_stale(runtime: Runtime, connection: Connection, known: VideoRow) -> bool
     if producer not in fitting_producers(runtime.settings, runtime.embedder, known.role):
         return True
     stored = find_derived(connection, known.sha256, FEATURES, producer)
-    return stored is None or not runtime.blobs.exists("derived", stored.blob_sha256)
+    return stored is None or not runtime.blobs.is_whole("derived", stored.blob_sha256)
 
 
 def _queue_again(

@@ -17,7 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import DiskFull, SopilotError
+from sopilot.core.errors import BlobNotFound, DiskFull, SopilotError, StoreError
+from sopilot.core.log import get_logger
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.records import Job
@@ -40,6 +41,8 @@ from sopilot.store.derived import find_derived, record_derived
 REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
 _WORK = Path("derived/.work")
+
+_log = get_logger(__name__)
 
 BoundariesOf = Callable[[Path], tuple[int, ...]]
 """Proposes step boundaries as clip indices, edges included, of a file of features; given by the
@@ -116,7 +119,7 @@ def _analysis(parts: _Parts, boundaries_of: BoundariesOf) -> Analysis:
 
 
 def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
-    """What an earlier ingest of the same bytes left, or None when a part of it is missing."""
+    """What an earlier ingest of the same bytes left; None when a part is missing or damaged."""
     media = media_producer(runtime.settings).fingerprint
     producers = {THUMBNAILS: media, REPORT: media}
     with runtime.database.read() as connection:
@@ -132,7 +135,11 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
     exists = (runtime.blobs.exists("derived", blob_sha256) for blob_sha256 in hashes.values())
     if FEATURES not in hashes or len(hashes) < len(rows) or not all(exists):
         return None
-    files = {kind: runtime.blobs.checked_path("derived", item) for kind, item in hashes.items()}
+    try:
+        files = {kind: runtime.blobs.checked_path("derived", item) for kind, item in hashes.items()}
+    except (StoreError, BlobNotFound):
+        _log.warning("derived.damaged", video_id=video.id)
+        return None  # the analysis makes it anew, and storing it replaces the damaged file
     return _Parts(files, producers, json.loads(files[REPORT].read_text(encoding="utf-8")))
 
 

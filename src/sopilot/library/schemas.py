@@ -33,8 +33,9 @@ class UploadMeta:
 class VideoRow:
     """A row of `videos`. Ready rows have info, quality, duration, clips and boundaries.
 
-    info: VideoInfo as a mapping, with sampled_fps. quality: QualityReport as a mapping. step_boundaries: clip
-    indices, edges included (0 .. clip_count). producer: fingerprint of what made the features.
+    info: VideoInfo as a mapping, with sampled_fps. quality: QualityReport as a mapping.
+    step_boundaries: clip indices, edges included (0 .. clip_count). producer: fingerprint of what
+    made the features.
     """
 
     id: int

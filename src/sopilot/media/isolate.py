@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from sopilot.core import errors
-from sopilot.core.errors import DecodeError, SopilotError
+from sopilot.core.errors import DecodeError, SopilotError, WorkerLost
 from sopilot.core.records import Progress, no_progress
 
 Target = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
@@ -30,6 +30,9 @@ Target = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
 _PR_SET_PDEATHSIG = 1
 _MEGABYTE_BYTES = 1 << 20
 _MEMORY_EXIT_CODE = 97
+# Far above what a video of the longest length needs; a child that runs wild fills no disk.
+_MAX_FILE_BYTES = 8 << 30
+_MAX_OPEN_FILES = 256
 # Words by which C libraries report an exhausted limit before they give up.
 _MEMORY_WORDS = ("MemoryError", "bad_alloc", "Insufficient memory", "Cannot allocate memory")
 # One thread each: the child's CPU time is honest and thread stacks do not eat the memory limit.
@@ -53,10 +56,14 @@ def run_limited(
     arguments and the result are JSON objects. The child has RLIMIT_DATA memory_mb (numpy and the
     decoder included) and RLIMIT_CPU cpu_seconds, and dies with the calling thread's process.
     A SopilotError of the function is raised here again with its class, message and details; a
-    signal or an exhausted limit becomes DecodeError, any other exception (a defect of ours) a
-    plain SopilotError with the traceback in its details. `progress` is called at every change and
-    at least every 0.25 s; whatever it raises kills the child at once and passes on.
+    crash or an exhausted limit becomes DecodeError, a kill from outside WorkerLost (retryable), any
+    other exception (a defect of ours) a plain SopilotError with the traceback in its details.
+    `progress` is called at every change and at least every 0.25 s; whatever it raises kills the
+    child at once and passes on.
     """
+    # Here, because this module is the child's too, which starts without the settings' imports.
+    from sopilot.core.config import child_environment
+
     request = {
         "target": target,
         "arguments": dict(arguments),
@@ -72,6 +79,7 @@ def run_limited(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(write_end,),
+            env=child_environment(),
             start_new_session=True,
         )
     except OSError:
@@ -180,6 +188,13 @@ def _conclude(
         "stderr": stderr[-1000:],
     }
     cause = _cause(return_code, stderr, memory_mb, cpu_seconds)
+    if return_code == -signal.SIGKILL and cause is None:
+        # Nothing that the file can do by itself: the system or an operator ended the child.
+        raise WorkerLost(
+            "the decoder process was killed by the system (SIGKILL, usually for lack of memory); "
+            "the job is tried again, give the machine more free memory",
+            details,
+        )
     if cause is None:
         last_line = stderr.rsplit("\n", 1)[-1] or f"exit code {return_code}"
         raise SopilotError(f"the decoder process stopped with a defect: {last_line}", details)
@@ -196,9 +211,7 @@ def _cause(return_code: int, stderr: str, memory_mb: int, cpu_seconds: int) -> s
         return f"needed more than {memory_mb} MB (SOPILOT_DECODER_MEMORY_MB)"
     if return_code == -signal.SIGXCPU:
         return f"used more than {cpu_seconds} s of CPU (SOPILOT_DECODER_CPU_SECONDS)"
-    if return_code == -signal.SIGKILL:
-        return "was killed by the system (SIGKILL, usually for lack of memory)"
-    if return_code < 0:
+    if return_code < 0 and return_code != -signal.SIGKILL:
         return f"crashed with {signal.Signals(-return_code).name}"
     return None
 
@@ -220,6 +233,8 @@ def _child_main(write_end: int) -> int:
     cpu_seconds = int(request["cpu_seconds"])
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"], request["memory_bytes"]))
     with os.fdopen(write_end, "w", encoding="utf-8", buffering=1) as lines:
         try:
@@ -233,6 +248,13 @@ def _child_main(write_end: int) -> int:
             return _MEMORY_EXIT_CODE
         _write(lines, {"result": dict(result)})
     return 0
+
+
+def _lower(limit: int, value: int) -> None:
+    """Set a limit to a value, or to what an outer limit leaves of it."""
+    hard = resource.getrlimit(limit)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, value))
 
 
 def _die_with_parent(parent_pid: int) -> None:

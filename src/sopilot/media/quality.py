@@ -126,21 +126,6 @@ class QualityMeter:
         )
 
 
-def unreadable_report(message: str) -> QualityReport:
-    """The report of a file that could not be decoded: one check named `readable`."""
-    check = QualityCheck(
-        "readable",
-        False,
-        0.0,
-        1.0,
-        f"動画を読み取れません（{message}）",
-        f"The video cannot be read ({message})",
-    )
-    advice_ja = "動画を撮り直すか、H.264のMP4に変換して再アップロードしてください"
-    advice_en = "Record the video again, or convert it to an H.264 MP4 and upload it again"
-    return QualityReport(False, (check,), (advice_ja,), (advice_en,), 0, 0.0, (0, 0))
-
-
 @dataclass(frozen=True, slots=True)
 class _Axis:
     """One axis: its limits, how its value is called, and what helps when it fails."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from sopilot.core.records import Keyframe
 from sopilot.core.timespan import TimeSpan, timecode
@@ -24,6 +24,7 @@ from sopilot.report.figures import (
     score_scale,
     step_timeline,
 )
+from sopilot.report.pages import page_environment
 from sopilot.report.wording import Language, words
 
 PENALTIES = (
@@ -112,16 +113,7 @@ def render_timeline_svg(record: Mapping[str, Any], language: Language = "en") ->
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("sopilot.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["timecode"] = timecode
-    environment.filters["span"] = _span_text
-    return environment
+    return page_environment("sopilot.report", {"timecode": timecode, "span": _span_text})
 
 
 def _span(value: Sequence[float]) -> TimeSpan:

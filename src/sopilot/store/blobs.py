@@ -87,9 +87,9 @@ class Blobs:
     store: LocalStore
 
     def put_bytes(self, area: Area, data: bytes) -> str:
-        """Store bytes; the hash. Storing the same bytes again is free."""
+        """Store bytes; the hash. What is there already is left, unless it was damaged."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if self.size_of(area, sha256) != len(data):
+        if not self.is_whole(area, sha256):
             key = blob_key(area, sha256)
             self._run(key, lambda: obstore.put(self.store, key, data, use_multipart=False))
         return sha256
@@ -121,13 +121,23 @@ class Blobs:
             path.unlink(missing_ok=True)
 
     def keep(self, area: Area, staged: StagedBlob) -> str:
-        """Move a staged upload to its place; the hash. The move is atomic."""
+        """Move a staged upload to its place; the hash. The move is atomic.
+
+        Bytes that are there already are replaced: they may have been damaged, and a move is free.
+        """
         staged.flush()
         key = blob_key(area, staged.sha256)
-        if self.size_of(area, staged.sha256) != staged.size_bytes:
-            source = f"{_STAGED}/{staged.path.name}"
-            self._run(key, lambda: obstore.rename(self.store, source, key))
+        source = f"{_STAGED}/{staged.path.name}"
+        self._run(key, lambda: obstore.rename(self.store, source, key))
         return staged.sha256
+
+    def is_whole(self, area: Area, sha256: str) -> bool:
+        """Whether the blob is there and undamaged; reads it through."""
+        try:
+            self.checked_path(area, sha256)
+        except (StoreError, BlobNotFound):
+            return False
+        return True
 
     def get_bytes(self, area: Area, sha256: str) -> bytes:
         """The bytes of a blob. Raises BlobNotFound; StoreError when they were damaged."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, select
 
 from sopilot.store.blobs import Blobs
 from sopilot.store.tables import derived
@@ -107,24 +107,6 @@ def list_derived(connection: Connection, content_sha256: str) -> tuple[Derived, 
         select(derived).where(derived.c.content_sha256 == content_sha256).order_by(derived.c.id)
     )
     return tuple(_record(row) for row in rows)
-
-
-def delete_derived(connection: Connection, content_sha256: str) -> tuple[str, ...]:
-    """Delete the rows of these bytes; the blob hashes that no row needs any more.
-
-    The caller deletes those blobs after the commit: a blob without a row is only garbage, a row
-    without a blob is a failure.
-    """
-    gone = connection.execute(
-        delete(derived)
-        .where(derived.c.content_sha256 == content_sha256)
-        .returning(derived.c.blob_sha256)
-    ).scalars()
-    hashes = set(gone.all())
-    used = connection.execute(
-        select(derived.c.blob_sha256).where(derived.c.blob_sha256.in_(hashes))
-    ).scalars()
-    return tuple(sorted(hashes - set(used.all())))
 
 
 def _record(row: Row[Any]) -> Derived:

@@ -118,14 +118,18 @@ def open_database(url: str, *, ensure: bool = True) -> Database:
 
 
 def _parse(url: str) -> URL:
+    address: URL | None = None
     try:
         address = make_url(url)
         address.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        # An address that could not be taken apart may hold a password anywhere: it is not shown,
+        # and neither is the cause, whose text quotes it.
+        reason = "it cannot be taken apart" if address is None else str(error)
         raise BadSettings(
-            f"the database address {url.split('@')[-1]!r} cannot be used ({error}); "
+            f"the database address (SOPILOT_DATABASE_URL) cannot be used ({reason}); "
             "use sqlite:////folder/sopilot.db or postgresql://user:password@host/name"
-        ) from error
+        ) from None
     name = address.get_backend_name()
     if name not in {"sqlite", "postgresql"}:
         raise BadSettings(f"the database {name!r} is not supported; use sqlite or postgresql")

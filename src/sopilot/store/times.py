@@ -23,8 +23,3 @@ def after_text(delay_sec: float) -> str:
 def parse_text(text: str) -> datetime:
     """The aware datetime that `text_of` wrote."""
     return datetime.fromisoformat(text)
-
-
-def seconds_between(start: str, end: str) -> float:
-    """Seconds from one stored moment to another; negative when `end` lies before `start`."""
-    return (parse_text(end) - parse_text(start)).total_seconds()

@@ -41,6 +41,14 @@ def request(peer: str = "127.0.0.1", settings: Settings | None = None, **headers
         ("127.0.0.1", {"origin": "https://evil.example"}, False),
         ("127.0.0.1", {"origin": "null"}, False),
         ("127.0.0.1", {"origin": "http://localhost:8000"}, True),
+        ("127.0.0.1", {"x_forwarded_host": "localhost"}, False),
+        ("127.0.0.1", {"x_real_ip": "10.0.0.1"}, False),
+        ("127.0.0.1", {"via": "1.1 proxy"}, False),
+        ("127.0.0.1", {"host": "["}, False),
+        ("127.0.0.1", {"host": "evil.example@localhost"}, False),
+        ("127.0.0.1", {"host": "localhost:80a"}, False),
+        ("127.0.0.1", {"host": "localhost/evil"}, False),
+        ("127.0.0.1", {"origin": "http://["}, False),
         ("testclient", {}, False),
     ],
 )
@@ -81,6 +89,12 @@ def test_with_a_key_loopback_is_not_enough() -> None:
 def test_no_other_text_is_the_key(key: str) -> None:
     with pytest.raises(Unauthorized):
         resolve_principal(load_settings(api_key="secret"), request(), key)
+
+
+def test_a_key_beyond_ascii_is_known_in_the_form_in_which_headers_arrive() -> None:
+    settings = load_settings(api_key="秘密-é")
+    given = "秘密-é".encode().decode("latin-1")
+    assert resolve_principal(settings, request(), given) == Principal("token:api", Access.ADMIN)
 
 
 def test_the_key_is_taken_from_the_header_or_as_a_bearer_token() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,7 +46,20 @@ def test_an_embedder_that_cannot_work_is_down(runtime: Runtime) -> None:
     assert (found.checks.embedder.status, found.checks.embedder.name) == ("down", "color-motion")
     ready = check_readiness(broken)
     assert not ready.ready
-    assert ready.details == {"database": "ok", "embedder": "unavailable"}
+    assert ready.details == {"database": "ok", "embedder": "unavailable", "disk": "ok"}
+
+
+def test_a_data_folder_that_is_gone_or_full_takes_no_requests(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(total=10**9, used=10**9, free=10 << 20)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _path: full)
+        assert check_readiness(runtime).details["disk"] == "unavailable"
+    assert check_readiness(runtime).ready
+    shutil.rmtree(runtime.blobs.root)
+    found = check_readiness(runtime)
+    assert (found.ready, found.details["disk"]) == (False, "unavailable")
 
 
 def test_a_database_that_does_not_answer_is_down(runtime: Runtime) -> None:

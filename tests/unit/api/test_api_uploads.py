@@ -154,7 +154,12 @@ def test_file_names_lose_their_folders_and_control_characters(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"role": "judge"}, {"enforce_quality": "perhaps"}, {"site_id": "x" * 129}],
+    [
+        {"role": "judge"},
+        {"enforce_quality": "perhaps"},
+        {"site_id": "x" * 129},
+        {"camera_id": "a\x00b"},
+    ],
 )
 def test_bad_fields_are_refused_by_name(fields: dict[str, str]) -> None:
     with pytest.raises(RequestValidationError) as caught:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sopilot.core.config import effective_settings, load_settings, unknown_variables
+from sopilot.core.config import (
+    child_environment,
+    effective_settings,
+    load_settings,
+    unknown_variables,
+)
 from sopilot.core.errors import BadSettings
 
 
@@ -84,3 +89,30 @@ def test_a_user_without_a_home_is_told_to_name_the_data_folder(
     with pytest.raises(BadSettings, match="SOPILOT_DATA_DIR"):
         load_settings()
     assert load_settings(data_dir=tmp_path).data_dir == tmp_path
+
+
+def test_processes_of_ours_inherit_no_secret_that_they_do_not_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SOPILOT_API_KEY", "SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"):
+        monkeypatch.setenv(name, "x")
+    ours = {"SOPILOT_API_KEY", "SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"}
+    assert ours & set(child_environment()) == set()
+    assert ours - set(child_environment(keeps_settings=True)) == {"SOPILOT_API_KEY"}
+    assert "PATH" in child_environment()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:pw@h:5432/d", "postgresql://u:********@h:5432/d"),
+        ("postgresql://u:p@w@h/d", "postgresql://u:********@h/d"),
+        ("postgresql://u:pw123", "postgresql://u:********"),
+        ("postgresql://h:5432/d", "postgresql://h:5432/d"),
+        ("postgresql://u:123@h/d", "postgresql://u:********@h/d"),
+        ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
+    ],
+)
+def test_passwords_of_addresses_are_not_shown(url: str, shown: str) -> None:
+    rows = effective_settings(load_settings(database_url=url))
+    assert shown in {row.value for row in rows}

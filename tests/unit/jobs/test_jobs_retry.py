@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sopilot.core.errors import (
     BadUpload,
     DiskFull,
-    ModelUnavailable,
     SchemaTooNew,
     SopilotError,
     StoreError,
@@ -33,7 +32,7 @@ def test_pause_never_shrinks_nor_exceeds_a_minute(attempt: int) -> None:
     ("error", "attempt", "expected"),
     [
         (StoreError("x"), 1, 5.0),
-        (ModelUnavailable("x"), 2, 10.0),
+        (StoreError("x"), 2, 10.0),
         (WorkerLost("x"), 3, None),
         (DiskFull("x"), 4, None),
         (BadUpload("x"), 1, None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -45,3 +46,11 @@ def sleep(arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]
     progress(0.25)
     time.sleep(60)
     return {}
+
+
+def surroundings(_arguments: Mapping[str, Any], _progress: Progress) -> Mapping[str, Any]:
+    return {
+        "environment": dict(os.environ),
+        "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "file_bytes": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
+    }

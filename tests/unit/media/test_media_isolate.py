@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sopilot.core.errors import DecodeError, JobCancelled, NoFrames, SopilotError
+from sopilot.core.errors import DecodeError, JobCancelled, NoFrames, SopilotError, WorkerLost
 from sopilot.core.records import Progress, no_progress
 from sopilot.media.isolate import run_limited
 
@@ -65,10 +65,25 @@ def test_the_result_and_the_progress_of_another_process_arrive() -> None:
     assert shares[-1] == 1.0
 
 
-@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
 def test_a_crash_becomes_a_decode_error_that_names_the_signal(name: str) -> None:
     with pytest.raises(DecodeError, match=name):
         run("crash", {"signal": name})
+
+
+def test_a_kill_from_outside_is_no_fault_of_the_file() -> None:
+    with pytest.raises(WorkerLost, match="SIGKILL") as caught:
+        run("crash", {"signal": "SIGKILL"})
+    assert caught.value.retryable
+
+
+def test_the_child_sees_no_secret_and_has_small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOPILOT_API_KEY", "SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"):
+        monkeypatch.setenv(name, "postgresql://user:secret@host/name")
+    found = run("surroundings")
+    assert [name for name, value in found["environment"].items() if "user:secret" in value] == []
+    assert found["open_files"] <= 256
+    assert 0 < found["file_bytes"] <= 8 << 30
 
 
 def test_too_much_memory_is_refused_with_the_limit_in_the_message() -> None:

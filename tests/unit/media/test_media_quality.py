@@ -13,7 +13,7 @@ from media_clips import LIMITS, Picture, texture, write_clip
 from sopilot.core.records import QualityCheck, QualityReport
 from sopilot.media.decode import run_pass
 from sopilot.media.probe import probe
-from sopilot.media.quality import QualityLimits, QualityMeter, unreadable_report
+from sopilot.media.quality import QualityLimits, QualityMeter
 
 SIZE = (320, 180)
 FPS = 20
@@ -121,10 +121,3 @@ def test_limits_are_the_callers(tmp_path: Path) -> None:
     report = measure(path, QualityLimits(min_sharpness=1e6))
     assert check(report, "sharpness").threshold == 1e6
     assert not report.overall_pass
-
-
-def test_an_unreadable_file_has_one_check() -> None:
-    report = unreadable_report("moov atom not found")
-    assert [item.name for item in report.checks] == ["readable"]
-    assert not report.overall_pass
-    assert "moov" in report.checks[0].message_ja

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from media_clips import LIMITS, texture, write_clip
 
 from sopilot.core.errors import InputError
 from sopilot.core.timespan import TimeSpan
 from sopilot.media.chunks import ChunkLevel, cut_chunks
-from sopilot.media.clips import clip_spans, clip_windows
+from sopilot.media.clips import clip_spans
 from sopilot.media.decode import run_pass
 from sopilot.media.probe import probe
 from sopilot.media.shots import ShotMeter
@@ -32,31 +32,12 @@ def test_clips_cover_the_video_and_overlap(duration: float, window: float, overl
     assert np.allclose(spans[:, 1] - spans[:, 0], min(window, duration))
 
 
-@settings(max_examples=50)
-@given(gaps=st.lists(st.floats(0.01, 3.0), min_size=1, max_size=120))
-def test_windows_hold_every_frame_at_any_rate(gaps: list[float]) -> None:
-    times = np.cumsum([0.0, *gaps])
-    windows = clip_windows(times, 1.0, 0.5, duration_sec=float(times[-1]) + 0.1)
-    assert all(len(window) >= 1 for window in windows)
-    assert set().union(*windows) == set(range(len(times)))
-
-
-def test_the_frame_rate_does_not_change_the_clips() -> None:
-    counts = [len(clip_windows(np.arange(0, 20, 1 / fps), 1.0, 0.5, 20.0)) for fps in (10, 25, 60)]
-    assert counts == [39, 39, 39]
-
-
 @pytest.mark.parametrize(
     ("duration", "window", "hop"), [(0.0, 1.0, 0.5), (5.0, 1.0, 0.0), (5.0, 1.0, 1.5)]
 )
 def test_impossible_clips_are_refused(duration: float, window: float, hop: float) -> None:
     with pytest.raises(InputError, match="0 < hop"):
         clip_spans(duration, window, hop)
-
-
-def test_times_that_step_back_are_refused() -> None:
-    with pytest.raises(InputError, match="ascending"):
-        clip_windows([0.0, 0.2, 0.1], 1.0, 0.5)
 
 
 @given(duration=seconds)

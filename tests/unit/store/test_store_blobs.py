@@ -117,6 +117,23 @@ def test_damaged_blob_is_found_out_and_a_truncated_one_mended(blobs: Blobs) -> N
     assert blobs.get_bytes("derived", sha256) == b"12345"
 
 
+def test_storing_the_bytes_again_mends_a_blob_damaged_at_its_length(
+    blobs: Blobs, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"12345")
+    for mend in (
+        lambda: blobs.put_bytes("derived", b"12345"),
+        lambda: blobs.put_file("derived", source),
+    ):
+        sha256 = mend()
+        blobs.local_path("derived", sha256).write_bytes(b"12_45")
+        assert not blobs.is_whole("derived", sha256)
+        assert mend() == sha256
+        assert blobs.is_whole("derived", sha256)
+    assert not blobs.is_whole("derived", "0" * 64)
+
+
 def test_sweep_removes_only_old_leftovers(blobs: Blobs) -> None:
     blobs.put_bytes("raw", b"kept")
     with blobs.stage() as staged:

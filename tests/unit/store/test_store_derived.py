@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sopilot.store.blobs import Blobs, open_blobs
-from sopilot.store.derived import Derived, delete_derived, find_derived, list_derived, put_derived
+from sopilot.store.derived import Derived, find_derived, list_derived, put_derived
 from sopilot.store.engine import Database
 
 
@@ -44,14 +44,3 @@ def test_same_key_is_replaced(sqlite_database: Database, blobs: Blobs) -> None:
     newer = put(sqlite_database, blobs, "c1", "features", b"newer")
     with sqlite_database.read() as connection:
         assert list_derived(connection, "c1") == (newer,)
-
-
-def test_delete_names_only_blobs_nobody_needs(sqlite_database: Database, blobs: Blobs) -> None:
-    shared = put(sqlite_database, blobs, "c1", "features", b"same").blob_sha256
-    own = put(sqlite_database, blobs, "c1", "shots", b"own").blob_sha256
-    put(sqlite_database, blobs, "c2", "features", b"same")
-    with sqlite_database.write() as connection:
-        assert delete_derived(connection, "c1") == (own,)
-        assert list_derived(connection, "c1") == ()
-        assert delete_derived(connection, "c1") == ()
-        assert delete_derived(connection, "c2") == (shared,)

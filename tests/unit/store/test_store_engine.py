@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,14 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> 
 def test_addresses_that_name_no_usable_database_are_refused(url: str) -> None:
     with pytest.raises(BadSettings, match=r"use|name a file"):
         open_database(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:pw123", "postgresql://u:pw123/db", "u:pw123"])
+def test_an_address_that_cannot_be_read_is_not_shown(url: str) -> None:
+    with pytest.raises(BadSettings, match="SOPILOT_DATABASE_URL") as caught:
+        open_database(url)
+    assert "pw123" not in "".join(traceback.format_exception(caught.value)[-1:])
+    assert caught.value.__suppress_context__
 
 
 def test_places_that_cannot_hold_a_database_are_refused(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from sopilot.api.auth import MaybePrincipal
+from sopilot.report.pages import page_environment
 
 router = APIRouter()
 
@@ -26,15 +27,7 @@ def get_docs(_: MaybePrincipal, request: Request) -> HTMLResponse:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("sopilot.api"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["type_text"] = type_text
-    return environment
+    return page_environment("sopilot.api", {"type_text": type_text})
 
 
 def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -25,6 +25,7 @@ async def root(_: MaybePrincipal) -> RootResponse:
     return RootResponse(name="SOPilot", version=__version__, docs="/docs", health="/health")
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Health", responses={503: {"model": HealthResponse}})
 def get_health(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> HealthResponse:
     """Database, disk and embedder; 503 when unhealthy."""
@@ -33,6 +34,7 @@ def get_health(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> He
     return found
 
 
+@router.head("/readiness", include_in_schema=False)
 @router.get("/readiness", summary="Readiness", responses={503: {"model": ReadinessResponse}})
 def get_readiness(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> ReadinessResponse:
     """May requests be sent here? 503 when not."""

@@ -1,0 +1,108 @@
+"""What a hostile or careless client sends: bodies, texts and numbers that no form asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from service_parts import open_test_runtime
+
+from sopilot.api.app import create_app
+from sopilot.api.boundary import MAX_BODY_BYTES
+from sopilot.runtime import close_runtime
+
+KEY = {"X-API-Key": "schlüssel".encode()}
+
+
+class Client:
+    """Sends one request after another into the application."""
+
+    def __init__(self, transport: ASGITransport) -> None:
+        self._transport = transport
+
+    def request(self, method: str, path: str, **options: Any) -> Response:
+        async def run() -> Response:
+            base = "http://127.0.0.1"
+            async with AsyncClient(transport=self._transport, base_url=base) as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(run())
+
+
+async def in_blocks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 65_536):
+        yield body[start : start + 65_536]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    runtime = open_test_runtime(tmp_path_factory.mktemp("hostile"), api_key="schlüssel")
+    app = create_app(runtime=runtime, with_workers=False)
+    app.state.runtime = runtime
+    yield Client(ASGITransport(app, raise_app_exceptions=False))
+    close_runtime(runtime)
+
+
+@pytest.mark.parametrize("headers", [{}, KEY], ids=["no key", "key"])
+@pytest.mark.parametrize("is_announced", [True, False])
+@pytest.mark.parametrize("path", ["/score", "/api/v1/score", "/sop/score"])
+def test_a_body_beyond_the_limit_is_refused(
+    client: Client, headers: dict[str, Any], is_announced: bool, path: str
+) -> None:
+    body: Any = b" " * (MAX_BODY_BYTES + 1)
+    body = body if is_announced else in_blocks(body)
+    given = {**headers, "Content-Type": "application/json"}
+    response = client.request("POST", path, content=body, headers=given)
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "FILE_TOO_LARGE")
+    assert response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])
+def test_an_upload_has_its_own_limit_after_the_credentials(client: Client, path: str) -> None:
+    body = b"x" * (MAX_BODY_BYTES + 1)
+    kind = {"Content-Type": "video/mp4"}
+    assert client.request("POST", path, content=body, headers=kind).status_code == 401
+    accepted = client.request("POST", f"{path}?async=1", content=body, headers=KEY | kind)
+    assert accepted.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/task-profile", b'{"task_name": "\\ud800"}'),
+        ("PUT", "/task-profile", b'{"\\ud800": 1}'),
+        ("PUT", "/task-profile", b'{"pass_score": "61"}'),
+        ("PUT", "/task-profile", b'{"pass_score": true}'),
+        ("PUT", "/task-profile", b'{"pass_score": 1%s}' % (b"0" * 400)),
+        ("PUT", "/task-profile", b'{"default_weights": {"w_miss": 1e308}}'),
+        ("PUT", "/tasks/steps", b'{"steps": [{"step_index": 0, "name_en": "\\ud800"}]}'),
+        ("PUT", "/tasks/steps", b'{"steps": [{"step_index": 0, "\\ud800": 1}]}'),
+        (
+            "PUT",
+            "/tasks/steps",
+            b'{"steps": [{"step_index": 0, "start_sec": 0, "end_sec": 1%s}]}' % (b"0" * 400),
+        ),
+        ("POST", "/score", b'{"gold_video_id": true, "trainee_video_id": 2}'),
+        ("POST", "/score", b'{"gold_video_id": "1", "trainee_video_id": 2}'),
+        ("POST", "/score", b'{"gold_video_id": 1.0, "trainee_video_id": 2}'),
+        (
+            "POST",
+            "/score",
+            b'{"gold_video_id": 1, "trainee_video_id": 2, "weights": {"w_miss": 1e308}}',
+        ),
+    ],
+)
+def test_values_that_no_form_allows(client: Client, method: str, path: str, body: bytes) -> None:
+    headers = KEY | {"Content-Type": "application/json"}
+    response = client.request(method, path, content=body, headers=headers)
+    assert response.status_code == 422
+    assert response.json()["detail"]
+
+
+def test_a_trailing_slash_is_no_redirect_to_a_foreign_host(client: Client) -> None:
+    headers = KEY | {"Host": "evil.example"}
+    response = client.request("GET", "/videos/", headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "NOT_FOUND")
