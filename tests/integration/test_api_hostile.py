@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 from service_parts import open_test_runtime
 
@@ -20,8 +21,9 @@ KEY = {"X-API-Key": "schlüssel".encode()}
 class Client:
     """Sends one request after another into the application."""
 
-    def __init__(self, transport: ASGITransport) -> None:
-        self._transport = transport
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._transport = ASGITransport(app, raise_app_exceptions=False)
 
     def request(self, method: str, path: str, **options: Any) -> Response:
         async def run() -> Response:
@@ -42,7 +44,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     runtime = open_test_runtime(tmp_path_factory.mktemp("hostile"), api_key="schlüssel")
     app = create_app(runtime=runtime, with_workers=False)
     app.state.runtime = runtime
-    yield Client(ASGITransport(app, raise_app_exceptions=False))
+    yield Client(app)
     close_runtime(runtime)
 
 
@@ -106,3 +108,14 @@ def test_a_trailing_slash_is_no_redirect_to_a_foreign_host(client: Client) -> No
     headers = KEY | {"Host": "evil.example"}
     response = client.request("GET", "/videos/", headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_an_upload_that_waits_while_the_server_stops_is_told_where_its_job_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.app.state, "is_stopping", lambda: True)
+    headers = KEY | {"Content-Type": "video/mp4"}
+    response = client.request("POST", "/videos", content=b"no video", headers=headers)
+    job_uid = response.json()["ingest_job_id"]
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+    assert response.headers["Location"] == f"/videos/jobs/{job_uid}"

@@ -393,7 +393,8 @@ def test_health_has_the_documented_shape(service: Service) -> None:
     embedder = {"status": "up", "name": "color-motion-v2", "failed_over": False}
     assert body["checks"]["embedder"] == embedder
     ready = service.client.get("/readiness").json()
-    assert ready == {"ready": True, "details": {"database": "ok", "embedder": "ok"}}
+    details = {"database": "ok", "embedder": "ok", "disk": "ok"}
+    assert ready == {"ready": True, "details": details}
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def create_app(
         lifespan=_lifespan(settings, runtime, with_workers=with_workers),
     )
     app.state.settings = settings
+    app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
         route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
     ]

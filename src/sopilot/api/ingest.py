@@ -1,7 +1,7 @@
 """An upload from request to answer: receive, store, wait for the ingest job, report.
 
 By default the answer waits until the video is ready or failed, as the older interface does;
-clients that ask for it, and waits that last too long, get 202 and poll the job.
+clients that ask for it, and waits that last too long or outlive the server, get 202 and poll.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ async def upload(
         raise
     if _wants_async(request):
         return _accepted(request, added.video, added.job, is_duplicate=added.is_duplicate)
-    job = await _wait(runtime, added.job, runtime.settings.ingest_wait_seconds)
+    job = await _wait(request, runtime, added.job)
     video = await run_in_threadpool(_read_video, runtime, added.video.id)
     if not job.is_finished:
         return _accepted(request, video, job, is_duplicate=added.is_duplicate)
@@ -117,11 +117,16 @@ async def _store(
         )
 
 
-async def _wait(runtime: Runtime, job: Job, timeout_sec: float) -> Job:
-    """The job at its end, or as it is after timeout_sec. Holds no thread while it waits."""
-    deadline_sec = time.monotonic() + timeout_sec
+async def _wait(request: Request, runtime: Runtime, job: Job) -> Job:
+    """The job at its end, or as it is after the longest wait or when the server stops.
+
+    Holds no thread while it waits.
+    """
+    deadline_sec = time.monotonic() + runtime.settings.ingest_wait_seconds
     pause_sec = _FIRST_LOOK_SEC
     while not job.is_finished and time.monotonic() < deadline_sec:
+        if request.app.state.is_stopping():
+            break
         await anyio.sleep(pause_sec)
         pause_sec = min(1.5 * pause_sec, _SLOWEST_LOOK_SEC)
         job = await run_in_threadpool(_read_job, runtime, job.id)

@@ -43,7 +43,9 @@ def serve(
     note(f"listening on {address}")
     note(f"data in {settings.data_dir.resolve()}; interactive documentation at {address}/docs")
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    app.state.is_stopping = lambda: server.should_exit
+    server.run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -27,7 +27,7 @@ MAX_STEPS = 1000
 END_SLACK_SEC = 0.05
 """How far a step may reach beyond the gold's end: rounding of hand-written times."""
 
-_TIMECODE = re.compile(r"\d+:[0-5]?\d(\.\d+)?")
+_TIMECODE = re.compile(r"[0-9]{1,9}:[0-5]?[0-9](\.[0-9]+)?")
 _TEXT_LIMITS = {"name_ja": 256, "name_en": 256, "description": 2000}
 _NUMBERS = (
     "start_sec",

@@ -105,11 +105,11 @@ def test_processes_of_ours_inherit_no_secret_that_they_do_not_need(
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("postgresql://u:pw@h:5432/d", "postgresql://u:********@h:5432/d"),
-        ("postgresql://u:p@w@h/d", "postgresql://u:********@h/d"),
-        ("postgresql://u:pw123", "postgresql://u:********"),
-        ("postgresql://h:5432/d", "postgresql://h:5432/d"),
-        ("postgresql://u:123@h/d", "postgresql://u:********@h/d"),
+        ("postgresql://u:pw@h:5432/d", "postgresql+psycopg://u:********@h:5432/d"),
+        ("postgresql://u:p@w@h/d", "postgresql+psycopg://u:********@h/d"),
+        ("postgresql://u:pw123", "postgresql+psycopg://u:********"),
+        ("postgresql://h:5432/d", "postgresql+psycopg://h:5432/d"),
+        ("postgresql://u:123@h/d", "postgresql+psycopg://u:********@h/d"),
         ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
     ],
 )

@@ -44,9 +44,7 @@ def test_file_is_stored_once_and_the_original_stays(blobs: Blobs, tmp_path: Path
     source = tmp_path / "video.mp4"
     source.write_bytes(os.urandom(3_000_000))
     first = blobs.put_file("raw", source)
-    inode = blobs.local_path("raw", first).stat().st_ino
     assert blobs.put_file("raw", source) == first
-    assert blobs.local_path("raw", first).stat().st_ino == inode
     assert files(blobs) == [f"raw/{first[:2]}/{first}"]
     assert source.stat().st_size == 3_000_000
 
