@@ -39,12 +39,17 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=GROUPS, metavar="GROUP", help=str(GROUPS))
+    # Python 3.11 holds the empty list of `nargs="*"` against choices, so they are checked by hand.
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--rounds", type=int, default=5, help="interleaved repeats (5)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/benchmarks")
     parser.add_argument("--write", action="store_true", help="JSON under benchmarks/results/")
     parser.add_argument("--check", action="store_true", help="exit 3 when a target is missed")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    unknown = [group for group in arguments.groups if group not in GROUPS]
+    if unknown:
+        parser.error(f"no group {', '.join(unknown)}; choose from {', '.join(GROUPS)}")
+    return arguments
 
 
 def _run(group: str, options: Options) -> list[Row]:
