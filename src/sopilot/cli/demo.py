@@ -193,6 +193,7 @@ def _show(rows: Sequence[TruthRow]) -> None:
     table.add_column("agrees")
     for row in rows:
         agrees = "yes" if row.agrees else "[bold red]no[/]"
+        agrees += f", {row.extra_count} too many" if row.extra_count else ""
         table.add_row(row.name, row.truth, row.finding, f"{row.score:.1f}", row.decision, agrees)
     console = Console()
     # Into a file or pipe: wide enough that a row stays readable.
@@ -202,7 +203,9 @@ def _show(rows: Sequence[TruthRow]) -> None:
 def _say_where(data_dir: Path, rows: Sequence[TruthRow], seconds: float) -> None:
     agreeing = sum(row.agrees for row in rows)
     note("")
-    note(f"{agreeing} of {len(rows)} films were judged as they are, in {seconds:.0f} s.")
+    extra = sum(row.extra_count for row in rows)
+    note(f"{agreeing} of {len(rows)} films were judged as they are, in {seconds:.0f} s;")
+    note(f"{extra} findings besides the true ones.")
     note(f"Reports: {data_dir / 'reports'} (open {data_dir / 'reports' / 'missing-step.html'})")
     note(f"The service on the same data: {_command()} serve --data-dir {data_dir}")
 

@@ -53,7 +53,10 @@ class PlannedFilm:
 
 @dataclass(frozen=True, slots=True)
 class TruthRow:
-    """Truth beside finding for one film. agrees: the finding says what is true."""
+    """Truth beside finding for one film. agrees: the finding says what is true.
+
+    extra_count: findings that no true event explains; not counted for a wrong task.
+    """
 
     name: str
     truth: str
@@ -61,6 +64,7 @@ class TruthRow:
     score: float
     decision: str
     agrees: bool
+    extra_count: int
 
 
 def demo_suite(seed: int = DEMO_SEED) -> tuple[PlannedFilm, ...]:
@@ -120,6 +124,17 @@ def truth_row(planned: PlannedFilm, result: Mapping[str, Any]) -> TruthRow:
         score=score,
         decision=decision,
         agrees=agrees,
+        extra_count=0 if planned.defect is Defect.WRONG_TASK else _extra_count(truth, found),
+    )
+
+
+def _extra_count(truth: tuple[TrueEvent, ...], found: tuple[Found, ...]) -> int:
+    """Findings whose type or step is not that of any true event; a freeze has no step."""
+    told = {(event.type, event.step_index) for event in truth}
+    told |= {(event.type, event.other_step_index) for event in truth}
+    kinds = {event.type for event in truth if event.step_index is None}
+    return sum(
+        item.type not in kinds and (item.type, item.step_index) not in told for item in found
     )
 
 

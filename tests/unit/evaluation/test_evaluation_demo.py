@@ -74,3 +74,13 @@ def test_a_found_defect_agrees_and_an_overlooked_one_does_not() -> None:
 )
 def test_agreement_without_findings(name: str, score: float, decision: str, agrees: bool) -> None:
     assert truth_row(planned(name), result(score, decision)).agrees is agrees
+
+
+def test_findings_besides_the_true_ones_are_counted() -> None:
+    plan = planned("missing-step")
+    (event,) = film_planned(plan).truth
+    true = {"type": "missing_step", "step_index": event.step_index, "severity": "critical"}
+    false = {"type": "over_time", "step_index": event.step_index, "severity": "efficiency"}
+    assert truth_row(plan, result(45.0, "fail", true)).extra_count == 0
+    assert truth_row(plan, result(40.0, "fail", true, false)).extra_count == 1
+    assert truth_row(planned("good-1"), result(80.0, "pass", false)).extra_count == 1
