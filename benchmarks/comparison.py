@@ -6,7 +6,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +124,11 @@ def _path(made: _Prepared) -> object:
 
 
 def _tslearn(similarity: NDArray[np.float32]) -> Callable[[], object] | None:
-    """tslearn's path through the ready distances; None = not installed."""
-    if find_spec("tslearn") is None:
+    """tslearn's path through the ready distances; None = not installed, or not wholly."""
+    try:
+        from tslearn.metrics import dtw_path_from_metric
+    except ImportError:
         return None
-    from tslearn.metrics import dtw_path_from_metric
 
     distances = np.maximum(1.0 - similarity, 0.0).astype(np.float64)
     return lambda: dtw_path_from_metric(distances, metric="precomputed")

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import Request
+from fastapi import FastAPI, Request
+from starlette.types import Receive, Scope, Send
 
 from benchmarks.harness import process_cpu_sec
 
@@ -112,13 +113,20 @@ def _run(data_dir: Path) -> None:
                 size_bytes += len(block)
         return {"size_bytes": size_bytes}
 
+    # The plain body goes round the service's own layers: they limit the size of a body.
+    bare = FastAPI()
+    bare.add_api_route(BODY_PATH, plain_body, methods=["POST"])
     app.add_api_route(PLAIN_PATH, plain_json, methods=["GET"])
-    app.add_api_route(BODY_PATH, plain_body, methods=["POST"])
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = bare if scope.get("path") == BODY_PATH else app
+        await chosen(scope, receive, send)
+
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()  # before the port is told: early clients wait instead of being refused
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, log_config=None, access_log=False)
+    config = uvicorn.Config(either, log_config=None, access_log=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 
