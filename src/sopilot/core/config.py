@@ -130,7 +130,9 @@ class Settings(BaseSettings):
         default=4 * 3600, ge=10, description="CPU limit of the decoder child (Linux)."
     )
     privacy_mask_enabled: bool = Field(
-        default=False, description="Paint the mask rectangles before any feature is computed."
+        default=False,
+        description="Paint the mask rectangles before any feature or thumbnail is computed; "
+        "`/stream` and `/file` still serve the file as uploaded.",
     )
     privacy_mask_mode: Literal["black", "blur"] = Field(
         default="black", description="How a masked rectangle is painted."
