@@ -27,10 +27,10 @@ def clip_spans(duration_sec: float, window_sec: float, hop_sec: float) -> NDArra
     if duration_sec <= window_sec:
         return np.array([[0.0, duration_sec]])
     last_start_sec = duration_sec - window_sec
-    # A last hop shorter than a thousandth would repeat the window before it.
+    # A rest below rounding is no hop of its own; any longer one is, or the last window would grow.
     count = int(np.floor(last_start_sec / hop_sec + 1e-9)) + 1
     starts = np.arange(count) * hop_sec
-    if last_start_sec - starts[-1] > 1e-3 * hop_sec:
+    if last_start_sec - starts[-1] > 1e-6 * hop_sec:
         starts = np.append(starts, last_start_sec)
     ends = np.minimum(starts + window_sec, duration_sec)
     ends[-1] = duration_sec  # also where the last hop was left out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from media_clips import LIMITS, texture, write_clip
 
@@ -23,6 +23,8 @@ seconds = st.floats(0.05, 400.0)
 
 
 @given(duration=seconds, window=st.floats(0.2, 60.0), overlap=st.floats(0.05, 1.0))
+@example(duration=1.00001, window=0.5, overlap=1.0)
+@example(duration=360.0156, window=2.0, overlap=0.5)
 def test_clips_cover_the_video_and_overlap(duration: float, window: float, overlap: float) -> None:
     spans = clip_spans(duration, window, window * overlap)
     assert spans[0, 0] == 0.0
