@@ -7,8 +7,6 @@ the child's stderr keeps its last lines for the error message. Called by `librar
 
 from __future__ import annotations
 
-import ctypes
-import importlib
 import json
 import os
 import resource
@@ -22,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from sopilot.core import errors
+from sopilot.core.child_process import die_with_parent, load_function
 from sopilot.core.errors import DecodeError, SopilotError, WorkerLost
 from sopilot.core.records import Progress, no_progress
 
 Target = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
 
-_PR_SET_PDEATHSIG = 1
 _MEGABYTE_BYTES = 1 << 20
 _MEMORY_EXIT_CODE = 97
 # Far above what a video of the longest length needs; a child that runs wild fills no disk.
@@ -226,7 +224,7 @@ def _typed_error(message: Mapping[str, Any]) -> SopilotError:
 
 def _child_main(write_end: int) -> int:
     request = json.loads(sys.stdin.buffer.read())
-    _die_with_parent(int(request["parent_pid"]))
+    die_with_parent(int(request["parent_pid"]))
     for name in _THREAD_SETTINGS:
         os.putenv(name, "1")
     # The soft limit sends SIGXCPU, which ends the process; one second later comes SIGKILL.
@@ -238,7 +236,7 @@ def _child_main(write_end: int) -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"], request["memory_bytes"]))
     with os.fdopen(write_end, "w", encoding="utf-8", buffering=1) as lines:
         try:
-            function = _resolve(str(request["target"]))
+            function: Target = load_function(str(request["target"]))
             result = function(request["arguments"], _Reporter(lines).report)
         except SopilotError as error:
             # A fault of the file or the settings: the parent raises it again.
@@ -255,21 +253,6 @@ def _lower(limit: int, value: int) -> None:
     hard = resource.getrlimit(limit)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (value, value))
-
-
-def _die_with_parent(parent_pid: int) -> None:
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before the call above took effect.
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _resolve(target: str) -> Target:
-    module_name, _, function_name = target.partition(":")
-    function: Target = getattr(importlib.import_module(module_name), function_name)
-    return function
 
 
 class _Reporter:

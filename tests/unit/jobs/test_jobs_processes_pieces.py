@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from sopilot.jobs.child import load_target
+from sopilot.core.child_process import load_function
 from sopilot.jobs.owner import is_owner_dead, new_owner
 from sopilot.jobs.stop import SignalStop, stop_on_signals
 from sopilot.jobs.transport import TableTransport
@@ -81,4 +81,4 @@ def test_table_transport_looks_less_often_after_a_while() -> None:
 
 
 def test_target_is_found_by_name() -> None:
-    assert load_target("os.path:join") is os.path.join
+    assert load_function("os.path:join") is os.path.join
