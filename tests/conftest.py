@@ -7,8 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sopilot.store.engine import Database, open_database
+
+# No time limits in tests: the machines are shared. CI draws the same examples every time, so that
+# a red run is about the change; elsewhere every run looks at new ones.
+settings.register_profile(
+    "sopilot",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("sopilot")
 
 _KEPT = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
 _OTHER_NAMES = {"DB_URL", "VIGIL_POSTGRES_URL"}
