@@ -319,10 +319,11 @@ def test_step_definitions_round_trip_and_refuse_nonsense(service: Service) -> No
     path = "/tasks/steps?task_id=raw"
     steps = [
         {"step_index": 0, "name_ja": "取外し", "start_sec": 0, "end_sec": 5, "is_critical": True},
-        {"step_index": 1, "name_en": "Clean", "start_sec": 5, "end_sec": 9.5},
+        {"step_index": 1, "name_en": "Clean", "start_sec": 5, "end_sec": 9.5, "kind": "cyclic"},
     ]
     stored = service.client.put(path, json={"steps": steps}).json()
     assert (stored["step_count"], stored["steps"][0]["name_ja"]) == (2, "取外し")
+    assert [step["kind"] for step in stored["steps"]] == [None, "cyclic"]
     assert service.client.get(path).json() == stored
     for bad in (
         [{"step_index": 0, "start_sec": 5, "end_sec": 1}],

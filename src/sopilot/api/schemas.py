@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sopilot.core.errors import SopilotError, error_from_record
-from sopilot.core.records import Step
+from sopilot.core.records import Step, StepKind
 from sopilot.jobs.records import Job, JobState
 from sopilot.library.schemas import VideoRow
 from sopilot.sop.profile import MAX_WEIGHT, TaskProfile
@@ -238,6 +238,11 @@ class StepDefinition(BaseModel):
     max_duration_sec: float | None = None
     is_critical: bool = False
     description: str | None = None
+    kind: StepKind | None = Field(
+        default=None,
+        description="staged: an order of acts; cyclic: one motion again and again; null: judged "
+        "from the golds.",
+    )
 
 
 class StepsUpdate(BaseModel):
@@ -461,6 +466,7 @@ def steps_response(task_id: str, steps: tuple[Step, ...]) -> StepsResponse:
             max_duration_sec=step.max_duration_sec,
             is_critical=step.is_critical,
             description=step.description,
+            kind=step.kind,
         )
         for step in steps
     ]

@@ -93,9 +93,19 @@ class Keyframe:
     jpeg: bytes = field(repr=False)
 
 
+class StepKind(StrEnum):
+    """How a step goes on inside: an order of acts, or one motion again and again."""
+
+    STAGED = "staged"
+    CYCLIC = "cyclic"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a procedure. `span` lies in the (first) gold; None where nobody marked it."""
+    """A step of a procedure. `span` lies in the (first) gold; None where nobody marked it.
+
+    kind: None where nobody said; it is then judged from the golds.
+    """
 
     index: int
     name_ja: str | None = None
@@ -106,6 +116,7 @@ class Step:
     max_duration_sec: float | None = None
     is_critical: bool = False
     description: str | None = None
+    kind: StepKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

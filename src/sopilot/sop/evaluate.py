@@ -21,7 +21,7 @@ from sopilot.core.errors import (
     TaskMismatch,
     VideoNotGold,
 )
-from sopilot.core.records import Progress, Step, no_progress, plain
+from sopilot.core.records import Progress, Step, StepKind, no_progress, plain
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs import queries as jobs
@@ -221,7 +221,13 @@ def _given_steps(connection: Connection, row: ScoreRow) -> tuple[Step, ...] | No
     if stored is None:
         return None
     return tuple(
-        Step(**{**item, "span": TimeSpan(*item["span"]) if item["span"] else None})
+        Step(
+            **item
+            | {
+                "span": TimeSpan(*item["span"]) if item["span"] else None,
+                "kind": StepKind(item["kind"]) if item.get("kind") else None,
+            }
+        )
         for item in stored
     )
 

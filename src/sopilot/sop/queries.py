@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, se
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import ScoreNotFound
-from sopilot.core.records import Role, Step
+from sopilot.core.records import Role, Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.store.ids import row_name
 from sopilot.store.tables import jobs, scores, task_steps, tasks, videos
@@ -264,6 +264,7 @@ def _step(row: Row[Any]) -> Step:
         max_duration_sec=row.max_duration_sec,
         is_critical=row.is_critical,
         description=row.description,
+        kind=None if row.kind is None else StepKind(row.kind),
     )
 
 
@@ -296,6 +297,7 @@ def insert_steps(connection: Connection, task_id: str, steps: Sequence[Step]) ->
             "max_duration_sec": step.max_duration_sec,
             "is_critical": step.is_critical,
             "description": step.description,
+            "kind": step.kind,
         }
         for step in steps
     ]

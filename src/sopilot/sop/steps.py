@@ -19,7 +19,7 @@ from typing import NoReturn
 import yaml
 
 from sopilot.core.errors import BadSteps
-from sopilot.core.records import Step
+from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 
 MAX_FILE_BYTES = 1_000_000
@@ -37,7 +37,7 @@ _NUMBERS = (
     "max_duration_sec",
 )
 _MAX_SEC = 1e9
-_KEYS = ("index", "name_ja", "name_en", *_NUMBERS, "is_critical", "description")
+_KEYS = ("index", "name_ja", "name_en", *_NUMBERS, "is_critical", "description", "kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +195,9 @@ def _value(name: str, value: object, place: _Place) -> object:
     elif name == "is_critical":
         if not isinstance(value, bool):
             place.refuse(f"is_critical is {value!r}; give true or false")
+    elif name == "kind":
+        if value not in list(StepKind):
+            place.refuse(f"kind is {value!r:.80}; give {' or '.join(StepKind)}, or leave it out")
     else:
         _check_text(name, value, place)
     return value
@@ -241,6 +244,7 @@ def _step(given: Mapping[str, object], place: _Place) -> Step:
         max_duration_sec=numbers["max_duration_sec"],
         is_critical=checked["is_critical"] is True,
         description=_text(checked["description"]),
+        kind=None if checked["kind"] is None else StepKind(str(checked["kind"])),
     )
 
 

@@ -68,6 +68,7 @@ task_steps = Table(
     Column("max_duration_sec", Float),
     Column("is_critical", Boolean, nullable=False),
     Column("description", Text),
+    Column("kind", String(16)),
     UniqueConstraint("task_id", "step_index"),
 )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sopilot.core.errors import BadSteps
-from sopilot.core.records import Step
+from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.steps import load_steps, parse_steps, validate_steps
 
@@ -94,6 +94,7 @@ A = "index: 0, start_sec: 0, end_sec: 10"
         (one(A + ", name_ja: yes"), 2, "name_ja is True; give a text in quotes"),
         (one(A + ', name_en: "a\\e[31m"'), 2, "control character"),
         (one(A + ", is_critical: 1"), 2, "is_critical is 1"),
+        (one(A + ", kind: circular"), 2, "kind is 'circular'; give staged or cyclic"),
         (one(A + ", min_duration_sec: 0"), 2, "min_duration_sec is 0"),
         (one(A + ", min_duration_sec: 5, max_duration_sec: 4"), 2, "exceeds max_duration_sec"),
         (one(A, "index: 1, start_sec: 9, end_sec: 12"), 3, "inside step 0"),
@@ -138,9 +139,10 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_rows_of_the_service_may_have_no_times() -> None:
     rows = [
         {"step_index": 0, "name_ja": "準備", "expected_duration_sec": 8},
-        {"step_index": 1, "is_critical": True, "description": "two\nlines"},
+        {"step_index": 1, "is_critical": True, "description": "two\nlines", "kind": "cyclic"},
     ]
     first, second = parse_steps(rows, None)
+    assert (first.kind, second.kind) == (None, StepKind.CYCLIC)
     assert (first.span, first.expected_duration_sec) == (None, 8.0)
     assert (second.is_critical, second.description) == (True, "two\nlines")
 
