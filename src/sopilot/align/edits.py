@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-EditKind = Literal["delete", "swap", "move", "replace", "insert"]
+EditKind = Literal["delete", "swap", "move", "replace", "insert", "exchange"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,9 @@ class Candidate:
     """Slots [0, head) + middle + slots [tail, n). first, second: positions the edit is about.
 
     delete: slots [first, second) are gone. swap: the slots first and second change places.
-    move: the slot first goes so that it stands at second. replace: the slot first shows step
-    `middle[0]`. insert: step `middle[0]` is added before the slot first.
+    move: the slot first goes so that it stands at second. replace: the slots [head, tail) show
+    `middle`. insert: `middle` is added before the slot head. exchange: the runs [head, second) and
+    [second, tail) change places.
     """
 
     kind: EditKind
@@ -50,6 +51,43 @@ def candidates(
     yield from _deletes(order, prices)
     yield from _exchanges(order, prices, reach)
     yield from _foreign(order, step_count, prices, reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How long a run of slots may be that an edit takes together, in slots."""
+
+    shortest: int
+    longest: int
+
+
+def run_candidates(order: tuple[int, ...], prices: Prices, runs: Runs) -> Iterator[Candidate]:
+    """Edits of whole runs of short slots, where no step is marked: leaving one out, and two
+    neighbouring runs exchanged. What is done again or instead comes from `foreign_run`."""
+    n = len(order)
+    for edit in _deletes(order, prices):
+        if edit.second - edit.first >= runs.shortest:
+            yield edit
+    price = prices.edit + prices.move
+    for first in range(n - 2 * runs.shortest + 1):
+        for second in range(first + runs.shortest, min(n, first + runs.longest) + 1):
+            for tail in range(second + runs.shortest, min(n, second + runs.longest) + 1):
+                middle = (*order[second:tail], *order[first:second])
+                yield Candidate("exchange", first, middle, tail, first, second, price)
+
+
+def foreign_run(
+    order: tuple[int, ...], run: range, places: range, prices: Prices
+) -> Iterator[Candidate]:
+    """The run shown again before one of the places, or in the place of about as many slots."""
+    middle = tuple(run)
+    for head in places:
+        price = prices.edit + prices.insert
+        yield Candidate("insert", head, middle, head, head, head, price)
+        for tail in range(head + max(1, len(run) - 1), min(len(order), head + len(run) + 1) + 1):
+            if order[head:tail] != middle:
+                price = prices.edit + prices.replace
+                yield Candidate("replace", head, middle, tail, head, tail, price)
 
 
 def _deletes(order: tuple[int, ...], prices: Prices) -> Iterator[Candidate]:
@@ -87,6 +125,6 @@ def _foreign(
         for step in range(max(0, near - reach), min(step_count, near + reach + 1)):
             if i < n and step != order[i]:
                 price = prices.edit + prices.replace
-                yield Candidate("replace", i, (step,), i + 1, i, i, price)
+                yield Candidate("replace", i, (step,), i + 1, i, i + 1, price)
             price = prices.edit + prices.insert
             yield Candidate("insert", i, (step,), i, i, i, price)

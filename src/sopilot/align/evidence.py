@@ -17,15 +17,30 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-AXIS_COUNT = 100
 AXIS_ROWS = 600
 """Clips that span the principal axes; the Gram matrix costs AXIS_ROWS^2 x columns."""
-LDA_TEMPERATURE = 40.0
-COSINE_GAIN = 8.0
-SHRINKAGE = 0.3
-MEDIAN_SHARE = 0.5
-"""Share of a class's own median in the video that is taken off its cosine (docs/scoring.md 2)."""
-EVIDENCE_FLOOR = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """Constants of the classifier. Source: docs/scoring.md 2.
+
+    axis_count: principal axes kept. lda_share: weight of the discriminant, 0 = cosine alone.
+    shrinkage: 0-1, of the within-class covariance. median_share: 0-1, how much of a class's own
+    median in the video is taken off its cosine. smooth_clips: odd, clips averaged. floor: 0-1,
+    probability shared out over the classes whatever a clip shows.
+    """
+
+    axis_count: int = 100
+    lda_share: float = 1 / 40
+    cosine_gain: float = 8.0
+    shrinkage: float = 0.3
+    median_share: float = 0.5
+    smooth_clips: int = 3
+    floor: float = 0.005
+
+
+DEFAULT_SETTINGS = EvidenceSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,12 @@ class ClassView:
     own_similarity: float
 
 
-def fit_view(recordings: Sequence[Rows], labels: Sequence[Labels], class_count: int) -> ClassView:
+def fit_view(
+    recordings: Sequence[Rows],
+    labels: Sequence[Labels],
+    class_count: int,
+    settings: EvidenceSettings = DEFAULT_SETTINGS,
+) -> ClassView:
     """Learn one view.
 
     recordings: each (n_i, D) float32, clips of one video. labels: each (n_i,) class 0..K-1, -1 =
@@ -51,13 +71,13 @@ def fit_view(recordings: Sequence[Rows], labels: Sequence[Labels], class_count: 
     """
     centred = [rows - rows.mean(axis=0, dtype=np.float32) for rows in recordings]
     scale = _column_scale(centred)
-    axes = principal_axes(_sample(centred) * scale, AXIS_COUNT) * scale[:, None]
+    axes = principal_axes(_sample(centred) * scale, settings.axis_count) * scale[:, None]
     placed = [rows @ axes for rows in centred]
     points = np.concatenate(placed)
     classes = np.concatenate(labels)
     points, classes = points[classes >= 0], classes[classes >= 0]
     means = _class_means(points, classes, class_count)
-    weights = _discriminant(points - means[classes], means)
+    weights = _discriminant(points - means[classes], means, settings.shrinkage)
     offsets = -0.5 * (weights * means.T).sum(axis=0)
     directions = unit_rows(means).T
     best = (unit_rows(placed[0]) @ directions).max(axis=1)
@@ -70,25 +90,35 @@ def place(view: ClassView, rows: Rows) -> Rows:
     return np.asarray((rows - rows.mean(axis=0, dtype=np.float32)) @ view.axes)
 
 
-def class_scores(view: ClassView, points: Rows) -> tuple[Rows, Rows]:
+def class_scores(
+    view: ClassView, points: Rows, settings: EvidenceSettings = DEFAULT_SETTINGS
+) -> tuple[Rows, Rows]:
     """Evidence (n, K) in nats up to a constant per clip, and cosine to every class mean (n, K)."""
     cosines = unit_rows(points) @ view.directions
     medians = np.median(cosines, axis=0)
-    levelled = cosines - MEDIAN_SHARE * (medians - medians.mean())
-    discriminant = (points @ view.weights + view.offsets) / LDA_TEMPERATURE
-    return discriminant + COSINE_GAIN * levelled, cosines
+    levelled = cosines - settings.median_share * (medians - medians.mean())
+    discriminant = (points @ view.weights + view.offsets) * settings.lda_share
+    return discriminant + settings.cosine_gain * levelled, cosines
 
 
-def log_shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, K) scores -> log class probabilities, 3-clip means, none below log(0.005 / K)."""
+def log_shares(
+    scores: NDArray[np.float64], settings: EvidenceSettings = DEFAULT_SETTINGS
+) -> NDArray[np.float64]:
+    """(n, K) scores -> log class probabilities, means over neighbours, none below log(floor / K).
+
+    The first and the last clips keep their own scores.
+    """
     smooth = scores.copy()
-    if len(scores) > 2:
-        smooth[1:-1] = (scores[:-2] + scores[1:-1] + scores[2:]) / 3.0
+    half = settings.smooth_clips // 2
+    if len(scores) > 2 * half:
+        span = range(-half, half + 1)
+        inner = [scores[half + k : len(scores) - half + k] for k in span]
+        smooth[half : len(scores) - half] = sum(inner) / settings.smooth_clips
     smooth -= smooth.max(axis=1, keepdims=True)
     shares = np.exp(smooth)
     shares /= shares.sum(axis=1, keepdims=True)
-    floor = EVIDENCE_FLOOR / scores.shape[1]
-    return np.asarray(np.log(shares * (1.0 - EVIDENCE_FLOOR) + floor))
+    floor = settings.floor / scores.shape[1]
+    return np.asarray(np.log(shares * (1.0 - settings.floor) + floor))
 
 
 def principal_axes(rows: Rows, count: int) -> Rows:
@@ -132,11 +162,11 @@ def _class_means(points: Rows, classes: Labels, class_count: int) -> Rows:
     return (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
 
 
-def _discriminant(residuals: Rows, means: Rows) -> Rows:
+def _discriminant(residuals: Rows, means: Rows, shrinkage: float) -> Rows:
     """(P, K) LDA weights with a covariance shrunk towards its mean variance."""
     width = residuals.shape[1]
     covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
     level = float(np.trace(covariance)) / width
-    covariance *= 1.0 - SHRINKAGE
-    covariance[np.diag_indices(width)] += SHRINKAGE * level + 1e-12
+    covariance *= 1.0 - shrinkage
+    covariance[np.diag_indices(width)] += shrinkage * level + 1e-12
     return np.linalg.solve(covariance, means.T.astype(np.float64)).astype(np.float32)

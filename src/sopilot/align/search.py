@@ -21,10 +21,20 @@ from sopilot.align.chain import (
     prefix_tables,
     suffix_tables,
 )
-from sopilot.align.edits import Candidate, EditKind, Prices, candidates
+from sopilot.align.edits import (
+    Candidate,
+    EditKind,
+    Prices,
+    Runs,
+    candidates,
+    foreign_run,
+    run_candidates,
+)
 from sopilot.core.errors import InsufficientClips
 
 NOTHING_UNNAMED: frozenset[int] = frozenset()
+FOREIGN_RUNS = 40
+"""Runs that are tried in other places per round."""
 CELLS_PER_BATCH = 1_500_000
 """Table cells evaluated together: 12 MB per table, so memory does not grow with the candidates."""
 
@@ -64,12 +74,13 @@ class Reference:
 class AcceptedEdit:
     """One difference in order. steps: what was deleted, exchanged, moved, replaced or inserted.
 
-    shown: the step that stands there now (replace). gain: nats before the price.
+    shown: what stands there now (replace), or the other run (exchange). gain: nats before the
+    price.
     """
 
     kind: EditKind
     steps: tuple[int, ...]
-    shown: int | None
+    shown: tuple[int, ...]
     gain: float
 
 
@@ -101,6 +112,7 @@ def search_order(
     *,
     references: Sequence[Reference] = (),
     unnamed: frozenset[int] = NOTHING_UNNAMED,
+    runs: Runs | None = None,
     max_edits: int = 8,
     reach: int = 12,
 ) -> OrderSearch:
@@ -108,10 +120,12 @@ def search_order(
 
     sums: (K, T + 1) from `chain.cumulate`. Edits are accepted while the best one gains more
     than its price; what the references would gain counts against it, so that each of them needs no
-    edit. unnamed: steps whose absence is no difference. O(rounds x candidates x T). Raises
-    InsufficientClips when the expected order does not fit into the windows.
+    edit. unnamed: steps whose absence is no difference. runs: edits take runs of so many slots
+    together (short slots of equal length where no step is marked).
+    O(rounds x candidates x T). Raises InsufficientClips when the expected order does not fit into
+    the windows.
     """
-    problem = _Problem(sums, classes, prices, references, unnamed, reach)
+    problem = _Problem(sums, classes, prices, references, unnamed, runs, reach)
     slots = tuple(Slot(step) for step in range(len(classes.parts)))
     worth = _Worth(_chain_value(sums, classes, range(len(slots))), 0.0)
     found: list[AcceptedEdit] = []
@@ -135,6 +149,7 @@ class _Problem:
     prices: Prices
     references: Sequence[Reference]
     unnamed: frozenset[int]
+    runs: Runs | None
     reach: int
 
 
@@ -177,7 +192,7 @@ def _best_edit(
 ) -> tuple[Candidate | None, _Worth, float]:
     """The edit with the largest gain over its price, what it is worth, and the spare evidence."""
     order = tuple(slot.step for slot in slots)
-    listed = list(candidates(order, len(problem.classes.parts), problem.prices, problem.reach))
+    listed = _listed(problem, order)
     values = evaluate(problem.sums, problem.classes, order, listed)
     net = values - np.array([item.price for item in listed]) - worth.net
     allowances = np.zeros(len(listed))
@@ -191,6 +206,54 @@ def _best_edit(
     if not net[pick] > 0.0:
         return None, worth, spare
     return listed[pick], _Worth(float(values[pick]), float(allowances[pick])), spare
+
+
+def _listed(problem: _Problem, order: tuple[int, ...]) -> list[Candidate]:
+    if problem.runs is None:
+        count = len(problem.classes.parts)
+        return list(candidates(order, count, problem.prices, problem.reach))
+    listed = list(run_candidates(order, problem.prices, problem.runs))
+    for run, places in _foreign_runs(problem, order, problem.runs):
+        listed += foreign_run(order, run, places, problem.prices)
+    return listed
+
+
+def _foreign_runs(
+    problem: _Problem, order: tuple[int, ...], runs: Runs
+) -> list[tuple[range, range]]:
+    """The runs of the expected order that would explain some windows best, with the slots there.
+
+    A run's worth is the most that it earns over a span of windows beyond what the present order
+    earns there. Trying every run before every slot would cost a hundred times as much.
+    """
+    chain, shortest, _ = _flatten(problem.classes, order)
+    cuts = best_cuts(prefix_tables(problem.sums, chain, shortest), problem.sums, chain, shortest)
+    explained = _explained(problem.sums, chain, cuts)
+    count = len(problem.classes.parts)
+    tables = np.repeat(-explained[None], count, axis=0)
+    found: list[tuple[float, range, range]] = []
+    for length in range(1, min(runs.longest, count) + 1):
+        rows = np.arange(count - length + 1)
+        added = np.array([problem.classes.parts[row + length - 1][0] for row in rows])
+        tables = extend(tables[: len(rows)], problem.sums, added, problem.classes.shortest[added])
+        if length < runs.shortest:
+            continue
+        gains = tables - explained
+        ends = gains.argmax(axis=1)
+        for row, end in zip(rows, ends, strict=True):
+            last = int(np.searchsorted(cuts, end, side="left"))
+            places = range(max(0, last - length - 1), min(len(order), last + 1) + 1)
+            found.append((float(gains[row, end]), range(row, row + length), places))
+    found.sort(key=lambda item: (-item[0], item[1].start, item[1].stop))
+    return [(run, places) for _, run, places in found[:FOREIGN_RUNS]]
+
+
+def _explained(sums: Table, chain: Indices, cuts: Indices) -> Table:
+    """(T + 1,) running evidence of a cutting."""
+    total = np.zeros(sums.shape[1])
+    for k, first, last in zip(chain, cuts[:-1], cuts[1:], strict=True):
+        total[first + 1 : last + 1] = total[first] + sums[k, first + 1 : last + 1] - sums[k, first]
+    return total
 
 
 def _allowances(
@@ -208,6 +271,8 @@ def _allowances(
 
 def _is_silent(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
     """Whether an edit leaves out unnamed time, or puts some in the place of other such time."""
+    if not unnamed:
+        return False
     if edit.kind == "delete":
         return unnamed.issuperset(order[edit.first : edit.second])
     if edit.kind == "replace":
@@ -243,16 +308,19 @@ def evaluate(
 
 def _describe(edit: Candidate, slots: Sequence[Slot], gain: float) -> AcceptedEdit:
     first, second = edit.first, edit.second
-    shown: int | None = None
-    if edit.kind == "delete":
+    shown: tuple[int, ...] = ()
+    if edit.kind in ("delete", "exchange"):
         steps = tuple(slot.step for slot in slots[first:second])
+        if edit.kind == "exchange":
+            shown = tuple(slot.step for slot in slots[second : edit.tail])
     elif edit.kind == "swap":
         steps = (slots[first].step, slots[second].step)
     elif edit.kind == "insert":
         steps = edit.middle
+    elif edit.kind == "replace":
+        steps, shown = tuple(slot.step for slot in slots[first:second]), edit.middle
     else:
         steps = (slots[first].step,)
-        shown = edit.middle[0] if edit.kind == "replace" else None
     return AcceptedEdit(edit.kind, steps, shown, gain)
 
 

@@ -21,7 +21,7 @@ from sopilot.media.arrays import READ_ERRORS, ArrayFile, Pieces, whole, write_ar
 from sopilot.media.decode import FrameConsumer
 
 COMPRESSION_LEVEL: Final = 1  # higher levels gain under 2 % on half-precision descriptors
-_BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(@[1-9][0-9]*)?")
+_BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*([@~][1-9][0-9]*)?")
 _BLOCK: Final = "block."
 _FORMAT: Final = 1
 
@@ -30,7 +30,8 @@ class Blocks(Mapping[str, NDArray[np.float32]]):
     """Named blocks, each (n, d): kept in half precision, handed out as fresh float32 arrays.
 
     Four hours of video are 200 MB this way; every look-up converts anew, so keep what you look up.
-    A name with `@k` holds the block as a synthetic re-recording number k would have given it.
+    A name with `@k` holds the block as a synthetic re-recording number k would have given it, one
+    with `~k` as another framing of the same pictures gives it.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -38,7 +39,7 @@ class Blocks(Mapping[str, NDArray[np.float32]]):
             if not _BLOCK_NAME.fullmatch(name) or array.ndim != 2:
                 raise InputError(
                     f"block {name!r} of shape {array.shape} is not usable; give (n, d) arrays and "
-                    "names of small letters, with @1, @2 ... for re-recordings"
+                    "names of small letters, with @1 ... for re-recordings and ~1 ... for framings"
                 )
         self._arrays = {
             name: np.ascontiguousarray(array, np.float16) for name, array in sorted(arrays.items())
@@ -139,20 +140,23 @@ class VideoFeatures:
         """Number of clips, >= 1."""
         return len(self.clip_spans)
 
-    @property
-    def version_count(self) -> int:
-        """Number of synthetic re-recordings that are stored beside the video's own blocks."""
-        return max(int(name.partition("@")[2] or 0) for name in self.blocks)
+    def rerecordings(self, name: str) -> tuple[str, ...]:
+        """Blocks that show block `name` as synthetic re-recordings would have it, in order."""
+        return self._variants(name, "@")
 
-    def block(self, name: str, version: int = 0) -> NDArray[np.float32]:
-        """(n, d) block of the video itself (version 0) or of re-recording `version`.
+    def framings(self, name: str) -> tuple[str, ...]:
+        """Blocks that show block `name` in other framings of the same pictures, in order."""
+        return self._variants(name, "~")
 
-        Raises InputError when there is no such block.
-        """
-        key = f"{name}@{version}" if version else name
-        if key not in self.blocks:
-            raise InputError(f"no block {key!r}; there are {', '.join(self.blocks)}")
-        return self.blocks[key]
+    def block(self, name: str) -> NDArray[np.float32]:
+        """(n, d) float32 rows of a block. Raises InputError when there is no such block."""
+        if name not in self.blocks:
+            raise InputError(f"no block {name!r}; there are {', '.join(self.blocks)}")
+        return self.blocks[name]
+
+    def _variants(self, name: str, mark: str) -> tuple[str, ...]:
+        found = (key for key in self.blocks if key.startswith(name + mark))
+        return tuple(sorted(found, key=lambda key: int(key.partition(mark)[2])))
 
     def to_bytes(self) -> bytes:
         """npz without pickle; equal features give equal bytes."""

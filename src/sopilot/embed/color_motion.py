@@ -5,7 +5,8 @@ the layout of the whole picture, per 1.6 s clip. No weights; one CPU thread; sam
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import NoFrames
 from sopilot.core.records import Producer, Role, VideoInfo
-from sopilot.embed import activity, crop, freeze, hog, rerecording, rows, windows
+from sopilot.embed import activity, crop, framing, freeze, hog, rerecording, rows, windows
 from sopilot.embed.base import FeatureParts, VideoFeatures
+from sopilot.embed.framing import AS_SEEN, Framing, draw_framings
 from sopilot.embed.freeze import FreezeGate
 from sopilot.embed.rerecording import Rerecording, draw_rerecording
 from sopilot.embed.rows import RowMaker
@@ -54,6 +56,7 @@ class ColorMotionEmbedder:
             "background_frames": windows.BACKGROUND_FRAMES,
             "still": [freeze.GREY_STEP, freeze.STILL_RATIO, freeze.REDRAW_LEVELS],
             "shortest_freeze_sec": freeze.SHORTEST_SEC,
+            "framings": framing.FINGERPRINT,
             "versions": self._versions(role),
         }
         if self._versions(role):
@@ -65,11 +68,15 @@ class ColorMotionEmbedder:
         cv2.setNumThreads(1)
         size = analysis_size(info)
         changes = [draw_rerecording(k + 1, *size) for k in range(self._versions(role))]
-        views = [_View(None), *(_View(change) for change in changes)]
+        views = [_View(None, self._framings(role)), *(_View(change, ()) for change in changes)]
         return ColorMotionConsumer(self.producer_for(role), views)
 
     def _versions(self, role: Role) -> int:
         return self.gold_versions if role is Role.GOLD else 0
+
+    def _framings(self, role: Role) -> tuple[Framing, ...]:
+        drawn = draw_framings()
+        return drawn if self._versions(role) else drawn[: framing.READ_COUNT]
 
 
 def analysis_size(info: VideoInfo) -> tuple[int, int]:
@@ -81,12 +88,12 @@ def analysis_size(info: VideoInfo) -> tuple[int, int]:
     return width, height
 
 
-@dataclass(slots=True)
 class _View:
-    """The video as it is (no change) or as a re-recording shows it."""
+    """The video as it is (no change) or as a re-recording shows it, with further framings."""
 
-    change: Rerecording | None
-    maker: RowMaker = field(default_factory=RowMaker)
+    def __init__(self, change: Rerecording | None, framings: Sequence[Framing]) -> None:
+        self.change = change
+        self.maker = RowMaker((AS_SEEN, *framings))
 
     def push(self, picture: NDArray[np.uint8], frame_index: int) -> None:
         if self.change is not None:
@@ -95,7 +102,7 @@ class _View:
 
     def blocks(self) -> dict[str, Pieces]:
         """Block by block one row per window; after the maker's flush."""
-        made = windows.window_blocks(self.maker.rows)
+        made = windows.window_blocks(self.maker.rows, self.maker.framing_count)
         rhythm = windows.window_rhythm(self._track(), self._starts(), FRAME_RATE_FPS)
         made["rhythm"] = whole(rhythm.astype(np.float16))
         return made

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sopilot.embed.framing import AS_SEEN, Framing
 from sopilot.embed.hog import EDGE_LENGTH, FLOW_LENGTH, edge_histogram, flow_histogram
 from sopilot.embed.pictures import grey_of, lab_of, shrunk
 from sopilot.media.middle import median
@@ -48,18 +49,25 @@ def tone_level(sample: NDArray[np.uint8]) -> float:
 
 
 def seen_in_crop(
-    picture: NDArray[np.uint8], flow: NDArray[np.float32], centre: tuple[float, float]
+    picture: NDArray[np.uint8],
+    flow: NDArray[np.float32],
+    centre: tuple[float, float],
+    framing: Framing = AS_SEEN,
 ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
     """(SEEN_LENGTH,) edges, movement and colours of the square around `centre` (x, y in pixels)
     of an (h, w, 3) bgr picture, and its tone map (TONE_SIDE, TONE_SIDE) in 1 / TONE_STEPS."""
     side = CROP_RATIO * min(picture.shape[:2])
-    square = _cut(picture, centre, side, _SIDE)
+    at = (centre[0] + framing.right_ratio * side, centre[1] + framing.down_ratio * side)
+    square = _cut(picture, at, side, _SIDE, framing)
+    moved = _cut(flow, at, side, _FLOW_SIDE, framing)
+    if framing != AS_SEEN:
+        moved = moved @ framing.matrix.T.astype(np.float32)
     lab = lab_of(square)
     colours = shrunk(lab, COLOUR_SIDE, COLOUR_SIDE)
     seen = np.concatenate(
         [
             edge_histogram(grey_of(square)),
-            flow_histogram(_cut(flow, centre, side, _FLOW_SIDE)),
+            flow_histogram(moved),
             (colours.astype(np.float32).ravel() - 128) / _COLOUR_UNIT,
         ]
     )
@@ -77,16 +85,17 @@ def foreground(tones: NDArray[np.int16], level: float) -> NDArray[np.float32]:
 
 
 def _cut(
-    picture: NDArray[Any], centre: tuple[float, float], side_px: float, out_px: int
+    picture: NDArray[Any],
+    centre: tuple[float, float],
+    side_px: float,
+    out_px: int,
+    framing: Framing,
 ) -> NDArray[Any]:
-    scale = out_px / side_px
-    move = np.array(
-        [
-            [scale, 0, out_px / 2 - 0.5 - scale * (centre[0] - 0.5)],
-            [0, scale, out_px / 2 - 0.5 - scale * (centre[1] - 0.5)],
-        ],
-        np.float32,
-    )
+    move = np.empty((2, 3))
+    move[:, :2] = framing.matrix * (out_px / side_px)
+    move[:, 2] = out_px / 2 - 0.5 - move[:, :2] @ (np.array(centre) - 0.5)
     size = (out_px, out_px)
-    cut: NDArray[Any] = cv2.warpAffine(picture, move, size, borderMode=cv2.BORDER_REPLICATE)
+    cut: NDArray[Any] = cv2.warpAffine(
+        picture, move.astype(np.float32), size, borderMode=cv2.BORDER_REPLICATE
+    )
     return cut

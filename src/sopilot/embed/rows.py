@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.embed.activity import Activity, FlowMeter, activity_of, common_centre
 from sopilot.embed.crop import SEEN_LENGTH, TONE_SIDE, seen_in_crop
+from sopilot.embed.framing import AS_SEEN, Framing
 from sopilot.embed.layout import CELLS, SMALL_SIZE, motion_cells, motion_map, small_lab
 from sopilot.embed.pictures import grey_of
 from sopilot.embed.rhythm import motion_track
@@ -20,14 +22,18 @@ from sopilot.embed.spool import RowSpool
 
 FRAMES_PER_ROW: Final = 2
 NEAR_ROWS: Final = 3  # rows on either side that share a centre of activity: 0.6 s
-ROW: Final = np.dtype(
-    [
-        ("seen", np.float16, (SEEN_LENGTH,)),
-        ("tone", np.int16, (TONE_SIDE, TONE_SIDE)),
-        ("lab", np.uint8, (SMALL_SIZE[1], SMALL_SIZE[0], 3)),
-        ("motion", np.float16, (CELLS,)),
-    ]
-)
+
+
+def row_type(framing_count: int) -> np.dtype[Any]:
+    """One row: the square in every framing, and the wide view."""
+    return np.dtype(
+        [
+            ("seen", np.float16, (framing_count, SEEN_LENGTH)),
+            ("tone", np.int16, (framing_count, TONE_SIDE, TONE_SIDE)),
+            ("lab", np.uint8, (SMALL_SIZE[1], SMALL_SIZE[0], 3)),
+            ("motion", np.float16, (CELLS,)),
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +56,16 @@ class _Waiting:
 
 
 class RowMaker:
-    """Makes one row of every two frames; at most a dozen frames are in memory."""
+    """Makes one row of every two frames; at most a dozen frames are in memory.
 
-    def __init__(self) -> None:
-        self.rows = RowSpool(ROW)
+    framings: of the close view, each with its own part of a row.
+    """
+
+    def __init__(self, framings: Sequence[Framing] = (AS_SEEN,)) -> None:
+        self._framings = tuple(framings)
+        self.framing_count = len(self._framings)
+        self._row_type = row_type(len(self._framings))
+        self.rows = RowSpool(self._row_type)
         self.track = array("f")  # x, y, amount of movement, frame by frame
         self._flow = FlowMeter()
         self._before: _Look | None = None  # the frame before the open row
@@ -106,7 +118,10 @@ class RowMaker:
         item = self._waiting.popleft()
         height, width = item.look.grey.shape
         centre = common_centre(self._activity, width, height)
-        row = np.zeros((), ROW)
-        row["seen"], row["tone"] = seen_in_crop(item.look.picture, item.flow, centre)
+        row = np.zeros((), self._row_type)
+        for number, framing in enumerate(self._framings):
+            row["seen"][number], row["tone"][number] = seen_in_crop(
+                item.look.picture, item.flow, centre, framing
+            )
         row["lab"], row["motion"] = item.look.lab, item.motion
         self.rows.append(row)

@@ -28,16 +28,16 @@ def window_starts(row_count: int) -> NDArray[np.int64]:
     return np.arange(0, max(1, row_count - WINDOW_ROWS + 1), HOP_ROWS)
 
 
-def window_blocks(rows: RowSpool) -> dict[str, Pieces]:
-    """Blocks `crop` (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH) of >= 1 rows, made batch
-    by batch while they are taken."""
+def window_blocks(rows: RowSpool, framing_count: int) -> dict[str, Pieces]:
+    """Blocks `crop`, `crop~1` ... per framing (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH)
+    of >= 1 rows, made batch by batch while they are taken."""
     sample = rows.spread(BACKGROUND_FRAMES)["lab"]
     background, level = background_of(sample), tone_level(sample)
     count = len(window_starts(len(rows)))
 
-    def crop() -> Iterator[NDArray[np.float16]]:
+    def crop(framing: int) -> Iterator[NDArray[np.float16]]:
         for part, picks in _batches(rows):
-            moments = _mean_and_spread(_close_view(part, level), picks)
+            moments = _mean_and_spread(_close_view(part, level, framing), picks)
             yield np.concatenate(moments, axis=1, dtype=np.float16, casting="same_kind")
 
     def layout() -> Iterator[NDArray[np.float16]]:
@@ -47,10 +47,11 @@ def window_blocks(rows: RowSpool) -> dict[str, Pieces]:
             yield layout_of(occupied[picks], motion[picks]).astype(np.float16)
 
     half = np.dtype(np.float16)
-    return {
-        "crop": Pieces(half, (count, 2 * CROP_LENGTH), crop()),
-        "layout": Pieces(half, (count, LAYOUT_LENGTH), layout()),
-    }
+    blocks = {"layout": Pieces(half, (count, LAYOUT_LENGTH), layout())}
+    for framing in range(framing_count):
+        name = f"crop~{framing}" if framing else "crop"
+        blocks[name] = Pieces(half, (count, 2 * CROP_LENGTH), crop(framing))
+    return blocks
 
 
 def _batches(rows: RowSpool) -> Iterator[tuple[NDArray[np.void], NDArray[np.int64]]]:
@@ -63,12 +64,12 @@ def _batches(rows: RowSpool) -> Iterator[tuple[NDArray[np.void], NDArray[np.int6
         yield part, picks[:, : len(part)]
 
 
-def _close_view(part: NDArray[np.void], level: float) -> NDArray[np.float32]:
+def _close_view(part: NDArray[np.void], level: float, framing: int) -> NDArray[np.float32]:
     """(rows, CROP_LENGTH) in the order edges, movement, foreground, colours."""
-    seen = part["seen"].astype(np.float32)
+    seen = part["seen"][:, framing].astype(np.float32)
     colours = EDGE_LENGTH + FLOW_LENGTH
     return np.concatenate(
-        [seen[:, :colours], foreground(part["tone"], level), seen[:, colours:]], axis=1
+        [seen[:, :colours], foreground(part["tone"][:, framing], level), seen[:, colours:]], axis=1
     )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.align.chain import cumulate
-from sopilot.align.edits import Prices
 from sopilot.align.search import (
     Classes,
     OrderSearch,
@@ -24,11 +23,10 @@ from sopilot.align.search import (
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import Finding
 from sopilot.sop.conformity import conformity
+from sopilot.sop.evidence import Evidence, step_slots
 from sopilot.sop.execution import Execution, executions
-from sopilot.sop.findings import Evidence, find
+from sopilot.sop.findings import find
 from sopilot.sop.model import Reading, TaskModel
-
-PRICES = Prices()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +42,8 @@ def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgeme
     """Find the order that explains the evidence, and what differs."""
     search, gains = _search(model, reading, trainee.clip_count)
     found = executions(model, trainee, reading, search.slots, search.cuts, gains)
-    findings = find(Evidence(model, trainee, reading.comparability, found, search.edits))
+    slots = step_slots(model, found)
+    findings = find(Evidence(model, trainee, reading, found, search.edits, slots))
     level = conformity(found, reading, search.spare) / model.own.conformity
     return Judgement(found, findings, min(1.0, level))
 
@@ -62,7 +61,16 @@ def _search(
     sums, classes, grain = _laid_out(model, reading, clip_count)
     known = model.own.references
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
-    search = search_order(sums, classes, PRICES, references=known, unnamed=unnamed)
+    method = model.method
+    chunked = method.chunks and not model.steps_are_marked
+    search = search_order(
+        sums,
+        classes,
+        method.chunk_prices if chunked else method.prices,
+        references=known,
+        unnamed=unnamed,
+        runs=method.chunk_runs if chunked else None,
+    )
     gains = deletion_gains(sums, classes, search, known)
     return replace(search, cuts=search.cuts // grain), gains
 

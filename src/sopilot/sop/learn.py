@@ -12,21 +12,24 @@ from dataclasses import replace
 
 from sopilot.core.records import Step
 from sopilot.embed.base import VideoFeatures
-from sopilot.sop.findings import FOREIGN_COMPARABILITY
+from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
+from sopilot.sop.method import DEFAULT, Method
 from sopilot.sop.model import OwnMeasure, TaskModel, learn, read
 
 LEAST_OWN_CONFORMITY = 1e-3
 """A first gold below this does not recognise itself; nothing could be divided by less."""
 
 
-def fit(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskModel:
+def fit(
+    golds: Sequence[VideoFeatures], steps: Sequence[Step] | None, method: Method = DEFAULT
+) -> TaskModel:
     """Learn a task from its golds; the steps' spans lie in the first one.
 
     Steps without spans are laid out by segmentation, as many as were given; None proposes them.
     Raises InsufficientClips, ProducerMismatch, BadSteps.
     """
-    model = learn(golds, steps)
+    model = learn(golds, steps, method)
     readings = [(gold, read(model, gold)) for gold in golds]
     # A further gold that shows another task excuses nothing.
     usable = [

@@ -9,7 +9,7 @@ only their sequence tells a step (docs/scoring.md 2).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,22 +19,17 @@ from sopilot.align.chain import best_cuts, cumulate, prefix_tables
 from sopilot.align.evidence import ClassView, class_scores, fit_view, log_shares, place, unit_rows
 from sopilot.align.search import Classes, Reference
 from sopilot.core.errors import BadSteps, InsufficientClips, ProducerMismatch
-from sopilot.core.records import Step
+from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.sop.comparison import Finding
+from sopilot.sop.method import DEFAULT, Method
+from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances
 from sopilot.sop.segment import propose_steps
 from sopilot.sop.views import view_names
 
-PARTS_PER_STEP = 3
 LEAST_GAP_SEC = 2.0
 """Unmarked gold time of this length becomes a nameless unit of the order."""
-LEAST_SHARE = 0.5
-"""Shortest part in the trainee, relative to the gold's and to the trainee's pace."""
-LAYOUT_GATE = (0.7, 0.1)
-"""The layout counts in full where its confidence exceeds the sum, not at all below the first.
-
-Source: docs/scoring.md 2."""
 EDGE_SEC = 0.3
 """Clips centred this near to a boundary show both steps and teach neither."""
 
@@ -58,7 +53,9 @@ class GoldReference:
 
     units: (n,) unit of every clip, -1 = none. spans: of the units in this gold. points: per view
     (n, P) float32 of length one. moving_sec: (U,) seconds per unit without frozen time.
-    null_similarity: per view (U,), how similar the gold's own re-recordings are to it.
+    null_similarity: per view (U,), how similar the gold's own re-recordings are to it. parts,
+    steps: rows per part and clips per step; null_distances: (parts, steps) what good work has
+    there (see `sop.residual`).
     """
 
     features: VideoFeatures
@@ -67,6 +64,9 @@ class GoldReference:
     points: Mapping[str, Similarity]
     moving_sec: NDArray[np.float64]
     null_similarity: Mapping[str, NDArray[np.float64]]
+    parts: PartRows
+    steps: tuple[StepClips, ...]
+    null_distances: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,8 @@ class TaskModel:
     """Everything a trainee is compared with.
 
     units: expected order. parts: per unit its class indices. part_clips: (K,) clips per class in
-    the golds. views: classifiers by view name. hop_sec: seconds between clip starts.
+    the golds. views: classifiers by view name. kinds: per unit. hop_sec: seconds between clip
+    starts.
     """
 
     steps: tuple[Step, ...]
@@ -97,7 +98,9 @@ class TaskModel:
     part_clips: NDArray[np.float64]
     views: Mapping[str, ClassView]
     golds: tuple[GoldReference, ...]
+    kinds: tuple[StepKind | None, ...]
     hop_sec: float
+    method: Method
     own: OwnMeasure = field(default_factory=OwnMeasure)
 
     @property
@@ -105,10 +108,21 @@ class TaskModel:
         """Number of classes, >= 1."""
         return len(self.part_clips)
 
+    def step_span(self, step: int) -> TimeSpan:
+        """Where a step lies in the first gold."""
+        own = [unit.span for unit in self.units if unit.step == step]
+        return TimeSpan(own[0].start_sec, own[-1].end_sec)
+
     def classes(self, clip_count: int) -> Classes:
         """Parts with their shortest lengths for a trainee of this many clips."""
         pace = min(1.0, clip_count / float(self.part_clips.sum()))
-        shortest = np.round(LEAST_SHARE * pace * self.part_clips).astype(np.int64)
+        shortest = self.method.least_share * pace * self.part_clips
+        # How long a motion goes on again and again says little in the gold: all alike.
+        usual = self.method.cyclic_share * clip_count / len(self.units)
+        for kind, own in zip(self.kinds, self.parts, strict=True):
+            if kind is StepKind.CYCLIC:
+                shortest[list(own)] = min(usual, self.method.cyclic_clips)
+        shortest = np.round(shortest).astype(np.int64)
         return Classes(self.parts, np.maximum(shortest, 1))
 
 
@@ -124,6 +138,7 @@ class Reading:
     points: Mapping[str, Similarity]
     gates: Mapping[str, float]
     confidences: Mapping[str, float]
+    parts: PartRows
 
     @property
     def comparability(self) -> float:
@@ -132,7 +147,9 @@ class Reading:
         return sum(self.confidences[v] * g for v, g in self.gates.items()) / total
 
 
-def learn(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskModel:
+def learn(
+    golds: Sequence[VideoFeatures], steps: Sequence[Step] | None, method: Method = DEFAULT
+) -> TaskModel:
     """Learn a task from its golds; the steps' spans lie in the first one. `own` stays empty.
 
     Steps without spans are laid out by segmentation, as many as were given; None proposes them.
@@ -145,13 +162,19 @@ def learn(golds: Sequence[VideoFeatures], steps: Sequence[Step] | None) -> TaskM
         _require_change(gold)
     marked = steps is not None and all(step.span is not None for step in steps) and len(steps) > 0
     named = tuple(steps) if marked and steps else propose_steps(first, steps)
-    units = _taught(_units(named, first.duration_sec), first)
+    if method.chunks and not marked:
+        units = _taught(_chunks(named, method.chunk_sec), first)
+    else:
+        units = _taught(_units(named, first.duration_sec), first)
     spans = [[unit.span for unit in units]]
-    parts = _parts(units, first)
-    model = _learn(golds[:1], spans, named, marked, units, parts)
+    kinds = _kinds(units, named)
+    most = 1 if method.chunks and not marked else method.parts_per_step
+    parts = _parts(units, kinds, first, most)
+    plan = _Plan(named, marked, units, kinds, parts, method)
+    model = _learn(golds[:1], spans, plan)
     if len(golds) > 1:
         spans += [_spans_in(model, gold) for gold in golds[1:]]
-        model = _learn(golds, spans, named, marked, units, parts)
+        model = _learn(golds, spans, plan)
     return model
 
 
@@ -177,21 +200,26 @@ def _require_change(gold: VideoFeatures) -> None:
 
 def read(model: TaskModel, features: VideoFeatures) -> Reading:
     """Class evidence of a video's clips under the model, views weighed by their own confidence."""
+    settings = model.method.evidence
     total = np.zeros((features.clip_count, model.class_count))
     points: dict[str, Similarity] = {}
     gates: dict[str, float] = {}
     confidences: dict[str, float] = {}
     for name, view in model.views.items():
         points[name] = place(view, features.block(name))
-        scores, cosines = class_scores(view, points[name])
+        scores, cosines = class_scores(view, points[name], settings)
+        framings = features.framings(name)[: model.method.read_framings]
+        for other in framings:
+            scores += class_scores(view, place(view, features.block(other)), settings)[0]
+        scores /= 1 + len(framings)
         confidences[name] = float(np.median(cosines.max(axis=1))) / view.own_similarity
         if model.class_count == 1:  # the only class is the video's mean: nothing to be like
             confidences[name] = 1.0
         # The first view always counts: a video that no view trusts must still be read.
-        gates[name] = _gate(confidences[name]) if gates else 1.0
+        gates[name] = _gate(confidences[name], model.method.layout_gate) if gates else 1.0
         points[name] = unit_rows(points[name])
         total += gates[name] * scores
-    return Reading(log_shares(total), points, gates, confidences)
+    return Reading(log_shares(total, settings), points, gates, confidences, part_rows(features))
 
 
 def joint_points(points: Mapping[str, Similarity], gates: Mapping[str, float]) -> Similarity:
@@ -201,8 +229,8 @@ def joint_points(points: Mapping[str, Similarity], gates: Mapping[str, float]) -
     return np.concatenate(rows, axis=1)
 
 
-def _gate(confidence: float) -> float:
-    low, width = LAYOUT_GATE
+def _gate(confidence: float, gate: tuple[float, float]) -> float:
+    low, width = gate
     return float(np.clip((confidence - low) / width, 0.0, 1.0))
 
 
@@ -219,6 +247,18 @@ def _units(steps: Sequence[Step], duration_sec: float) -> tuple[Unit, ...]:
         clock = step.span.end_sec
     if duration_sec - clock >= LEAST_GAP_SEC:
         units.append(Unit(None, TimeSpan(clock, duration_sec)))
+    return tuple(units)
+
+
+def _chunks(steps: Sequence[Step], chunk_sec: float) -> tuple[Unit, ...]:
+    """Equal pieces of about `chunk_sec` inside every proposed step."""
+    units = []
+    for number, step in enumerate(steps):
+        if step.span is None:
+            raise BadSteps(f"step {step.index} has no times; give start_sec and end_sec")
+        count = max(1, round(step.span.duration_sec / chunk_sec))
+        edges = np.linspace(step.span.start_sec, step.span.end_sec, count + 1).tolist()
+        units += [Unit(number, TimeSpan(a, b)) for a, b in pairwise(edges)]
     return tuple(units)
 
 
@@ -253,12 +293,21 @@ def _clips_in(gold: VideoFeatures, span: TimeSpan) -> NDArray[np.int64]:
     return np.flatnonzero((centres >= span.start_sec) & (centres < span.end_sec))
 
 
-def _parts(units: Sequence[Unit], gold: VideoFeatures) -> tuple[tuple[int, ...], ...]:
-    """Class indices per unit: three parts where the gold has at least two clips for each."""
+def _kinds(units: Sequence[Unit], steps: Sequence[Step]) -> tuple[StepKind | None, ...]:
+    """Per unit how it goes on inside; None where nobody said."""
+    return tuple(None if unit.step is None else steps[unit.step].kind for unit in units)
+
+
+def _parts(
+    units: Sequence[Unit], kinds: Sequence[StepKind | None], gold: VideoFeatures, most: int
+) -> tuple[tuple[int, ...], ...]:
+    """Class indices per unit: three parts where the gold has at least two clips for each, one
+    where the step is the same motion again and again."""
     parts: list[tuple[int, ...]] = []
     begin = 0
-    for unit in units:
-        count = int(np.clip(len(_clips_in(gold, unit.span)) // 2, 1, PARTS_PER_STEP))
+    for unit, kind in zip(units, kinds, strict=True):
+        limit = 1 if kind is StepKind.CYCLIC else most
+        count = int(np.clip(len(_clips_in(gold, unit.span)) // 2, 1, limit))
         parts.append(tuple(range(begin, begin + count)))
         begin += count
     return tuple(parts)
@@ -291,32 +340,54 @@ def _labels(
     return units, classes, lessons
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is fixed before anything is learned."""
+
+    steps: tuple[Step, ...]
+    marked: bool
+    units: tuple[Unit, ...]
+    kinds: tuple[StepKind | None, ...]
+    parts: tuple[tuple[int, ...], ...]
+    method: Method
+
+
 def _learn(
-    golds: Sequence[VideoFeatures],
-    spans: Sequence[Sequence[TimeSpan]],
-    steps: tuple[Step, ...],
-    marked: bool,
-    units: tuple[Unit, ...],
-    parts: tuple[tuple[int, ...], ...],
+    golds: Sequence[VideoFeatures], spans: Sequence[Sequence[TimeSpan]], plan: _Plan
 ) -> TaskModel:
-    class_count = sum(len(own) for own in parts)
-    labels = [_labels(g, s, parts) for g, s in zip(golds, spans, strict=True)]
+    class_count = sum(len(own) for own in plan.parts)
+    labels = [_labels(g, s, plan.parts) for g, s in zip(golds, spans, strict=True)]
     views: dict[str, ClassView] = {}
     placed: list[dict[str, list[Similarity]]] = [{} for _ in golds]
     for name in view_names(golds[0]):
-        rows = [[g.block(name, v) for v in range(g.version_count + 1)] for g in golds]
-        # Golds may have different numbers of re-recordings.
-        lessons = [own[2] for own, versions in zip(labels, rows, strict=True) for _ in versions]
-        views[name] = fit_view([r for own in rows for r in own], lessons, class_count)
-        for target, own in zip(placed, rows, strict=True):
-            target[name] = [place(views[name], r) for r in own]
+        # Golds may have different numbers of re-recordings and framings.
+        shown = [(name, *g.rerecordings(name), *g.framings(name)) for g in golds]
+        rows = [g.block(key) for g, keys in zip(golds, shown, strict=True) for key in keys]
+        lessons = [own[2] for own, keys in zip(labels, shown, strict=True) for _ in keys]
+        views[name] = fit_view(rows, lessons, class_count, plan.method.evidence)
+        for target, gold in zip(placed, golds, strict=True):
+            own = (name, *gold.rerecordings(name))
+            target[name] = [place(views[name], gold.block(key)) for key in own]
     counts = np.mean([np.bincount(own[1][own[1] >= 0], minlength=class_count) for own in labels], 0)
-    references = tuple(
-        _reference(g, own[0], p, s)
+    references = [
+        _reference(g, own[0], p, s, plan)
         for g, own, p, s in zip(golds, labels, placed, spans, strict=True)
-    )
+    ]
+    nulls = _null_distances(references)
+    references = [replace(r, null_distances=n) for r, n in zip(references, nulls, strict=True)]
     hop = float(np.median(np.diff(golds[0].clip_spans[:, 0]))) if golds[0].clip_count > 1 else 1.0
-    return TaskModel(steps, marked, units, parts, counts, views, references, hop)
+    return TaskModel(
+        plan.steps,
+        plan.marked,
+        plan.units,
+        plan.parts,
+        counts,
+        views,
+        tuple(references),
+        plan.kinds,
+        hop,
+        plan.method,
+    )
 
 
 def _reference(
@@ -324,6 +395,7 @@ def _reference(
     units: NDArray[np.int64],
     placed: Mapping[str, Sequence[Similarity]],
     spans: Sequence[TimeSpan],
+    plan: _Plan,
 ) -> GoldReference:
     nulls = {}
     for name, rows in placed.items():
@@ -335,7 +407,45 @@ def _reference(
         nulls[name] = np.mean(levels, axis=0)
     moving = np.array([span.duration_sec - frozen_sec(gold, span) for span in spans])
     points = {name: unit_rows(rows[0]) for name, rows in placed.items()}
-    return GoldReference(gold, units, tuple(spans), points, moving, nulls)
+    parts = part_rows(gold)
+    steps = _step_clips(units, plan.units)
+    unknown = np.full((len(parts), len(plan.steps)), np.nan)
+    return GoldReference(gold, units, tuple(spans), points, moving, nulls, parts, steps, unknown)
+
+
+def _step_clips(units: NDArray[np.int64], plan: Sequence[Unit]) -> tuple[StepClips, ...]:
+    """Per step its clips from the first to the last."""
+    own = np.array([-1 if unit.step is None else unit.step for unit in plan])
+    shown = np.where(units >= 0, own[units], -1)
+    found = []
+    for step in sorted({int(value) for value in own if value >= 0}):
+        clips = np.flatnonzero(shown == step)
+        if len(clips):
+            found.append(StepClips(step, range(int(clips[0]), int(clips[-1]) + 1)))
+    return tuple(found)
+
+
+def _null_distances(golds: Sequence[GoldReference]) -> list[NDArray[np.float64]]:
+    """Per gold (parts, steps) how far other good work is from it: the other golds, or where there
+    is only one its re-recordings."""
+    nulls = []
+    for gold in golds:
+        others = [(other.parts, other.steps) for other in golds if other is not gold]
+        if not others:
+            block = next(iter(gold.points))
+            tails = [key.partition("@")[2] for key in gold.features.rerecordings(block)]
+            others = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
+        total = np.zeros_like(gold.null_distances)
+        known = np.zeros_like(gold.null_distances)
+        for parts, steps in others:
+            if set(parts) != set(gold.parts):
+                continue
+            made = step_distances(gold.parts, gold.steps, parts, steps)
+            columns = [item.step for item in steps]
+            total[:, columns] += np.nan_to_num(made)
+            known[:, columns] += ~np.isnan(made)
+        nulls.append(np.where(known > 0, total / np.maximum(known, 1), np.nan))
+    return nulls
 
 
 def unit_similarity(

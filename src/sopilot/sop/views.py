@@ -14,7 +14,7 @@ def view_names(features: VideoFeatures) -> tuple[str, ...]:
 
     Raises InsufficientClips when there are none.
     """
-    names = tuple(name for name in features.blocks if "@" not in name)
+    names = tuple(name for name in features.blocks if not {"@", "~"} & set(name))
     if not names:
         raise InsufficientClips("the video has no features; ingest it again")
     return tuple(name for name in VIEWS if name in names) or names

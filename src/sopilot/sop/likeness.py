@@ -1,0 +1,84 @@
+"""Steps in their place that look or move otherwise than in every gold. Called by `sop.findings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.core.records import StepKind
+from sopilot.sop.comparison import EventType, Finding
+from sopilot.sop.evidence import Evidence, StepSlot, strength_of
+from sopilot.sop.residual import StepClips, excess, step_distances, unlikeness
+
+REVIEW_UNLIKE = {True: 1.9, False: 2.2}
+CLEAR_UNLIKE = {True: 2.3, False: 2.6}
+"""Unlikeness from which a step deviates, and from which it does so clearly. Keys: golds of several
+executions. At the first 5 % of good executions have a step above. Source: docs/scoring.md 4."""
+UNKNOWN_RATIO, UNKNOWN_BESIDE = 0.35, 0.5
+"""Likeness relative to the gold's re-recordings below which a step is like nothing, and its largest
+share of the other steps'. The stranger a step, the more it shifts the video's mean and with it the
+other steps, so that the distances alone would judge it milder."""
+LEAST_LAYOUT = 0.55
+"""Where the layout's confidence is less, the camera stands elsewhere or the hands fill the
+picture, and what is left of the parts says more about the person than about the step."""
+LEAST_UNLIKE_CLIPS = 3
+"""Fewer clips than this may all be blurred with a neighbour's."""
+COPY_SHARE = 0.5
+"""Share of a re-recording's distance from the gold; a copy stays below, in whatever it differs."""
+
+
+def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
+    """Deviations of steps that are in their place. skip: steps that are told otherwise.
+
+    One gold cannot show how much people differ, so the trainee's other steps serve as measure.
+    """
+    several = len(evidence.model.golds) > 1
+    weak, clear = REVIEW_UNLIKE[several], CLEAR_UNLIKE[several]
+    levels = step_unlikeness(evidence)
+    for slot, value in zip(evidence.steps, levels, strict=True):
+        if slot.step in skip or value <= weak:
+            continue
+        yield Finding(
+            type=EventType.STEP_DEVIATION,
+            strength=strength_of(float(value), weak, clear),
+            evidence=float(value),
+            evidence_unit="distance",
+            step_index=slot.step,
+            gold_span=evidence.model.step_span(slot.step),
+            trainee_span=slot.span,
+        )
+
+
+def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
+    """(len(evidence.steps),) how unlike the golds each step is done; 0 where it is not tested."""
+    slots = evidence.steps
+    clips = [StepClips(slot.step, slot.clips) for slot in slots]
+    tables = [
+        excess(
+            step_distances(gold.parts, gold.steps, evidence.reading.parts, clips),
+            gold.null_distances[:, [slot.step for slot in slots]],
+        )
+        for gold in evidence.model.golds
+    ]
+    layout = evidence.reading.confidences.get("layout", 0.0)
+    if not slots or not tables[0].size or layout < LEAST_LAYOUT:
+        return np.zeros(len(slots))
+    levels = unlikeness(tables, tuple(evidence.model.golds[0].parts))
+    ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
+    several = len(evidence.model.golds) > 1
+    for number, slot in enumerate(slots):
+        beside = np.delete(ratios, number)
+        if slot.kind is StepKind.CYCLIC or len(slot.clips) < LEAST_UNLIKE_CLIPS or _is_copy(slot):
+            levels[number] = 0.0
+        elif len(beside) > 1 and ratios[number] < min(
+            UNKNOWN_RATIO, UNKNOWN_BESIDE * float(np.median(beside))
+        ):
+            levels[number] = max(levels[number], CLEAR_UNLIKE[several])
+    return levels
+
+
+def _is_copy(slot: StepSlot) -> bool:
+    """Whether a slot is nearer to the gold itself than to a re-recording: the same pictures."""
+    return 1.0 - slot.similarity < COPY_SHARE * (1.0 - slot.expected)

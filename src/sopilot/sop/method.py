@@ -1,0 +1,50 @@
+"""Every choice of the scoring method in one place: which stage is on, and with what constants.
+
+`sop.learn` takes one, `TaskModel` keeps it, the benchmark's ablation replaces fields of it. The
+defaults are the product; their source is docs/scoring.md, their figures benchmarks/verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sopilot.align.edits import Prices, Runs
+from sopilot.align.evidence import EvidenceSettings
+
+CLASSIFIER = EvidenceSettings()
+STEP_PRICES = Prices(edit=25.0, swap=4.0, move=4.0, replace=1.0)
+CHUNK_PRICES = Prices(edit=14.0, move=4.0, insert=4.0, replace=6.0)
+CHUNK_RUNS = Runs(2, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Constants of learning, search and tests. Ratios have no unit; nats are natural-log evidence.
+
+    parts_per_step: classes of a staged step; a cyclic one has one. least_share: shortest showing of
+    a part, relative to the gold's at the trainee's pace; cyclic_share: of a cyclic step, relative
+    to an equal share of the trainee's clips, at most cyclic_clips. layout_gate: (low, width), the
+    layout counts in full where its confidence exceeds the sum, not at all below low.
+    read_framings: framings whose evidence is averaged with a video's own. own_reference: what the
+    golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
+    chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
+    """
+
+    evidence: EvidenceSettings = CLASSIFIER
+    prices: Prices = STEP_PRICES
+    parts_per_step: int = 3
+    least_share: float = 0.5
+    cyclic_share: float = 0.85
+    cyclic_clips: int = 9
+    layout_gate: tuple[float, float] = (0.55, 0.1)
+    read_framings: int = 2
+    own_reference: bool = True
+    cut_short: bool = True
+    unlike: bool = True
+    chunks: bool = True
+    chunk_sec: float = 2.4
+    chunk_runs: Runs = CHUNK_RUNS
+    chunk_prices: Prices = CHUNK_PRICES
+
+
+DEFAULT = Method()

@@ -1,0 +1,126 @@
+"""How far a step, done in its place, is from the golds' way of doing it, part by part.
+
+A part is a group of feature columns (`embed.parts`). Per step the distance of the trainee's clips
+to the gold's clips of the same step, as a logarithm; less what another recording of the same good
+work has there (its null), less the median over the video's other steps. Called by `sop.learn` for
+the nulls and by `sop.likeness` for trainees. Source: docs/scoring.md 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sopilot.align.evidence import unit_rows
+from sopilot.embed.base import VideoFeatures
+from sopilot.embed.parts import PARTS
+
+DISTANCE_FLOOR = 0.02
+BAND_SHARE = 0.3
+"""A clip is compared with gold clips this far before or after its own share of the step."""
+LEAST_CLIPS = 3
+TOP_PARTS = 3
+"""The mean of so many largest parts decides: a wrong tool shows in some, a wrong motion in others.
+"""
+SPREAD_ONE_GOLD: Mapping[str, float] = {
+    "edges": 0.28,
+    "movement": 0.28,
+    "movement_change": 0.28,
+    "place": 0.39,
+    "place_change": 0.39,
+    "motion": 0.39,
+    "rhythm": 0.28,
+}
+SPREAD_MORE_GOLDS = 0.22
+"""Standard deviation of a part over good executions, from one gold and its re-recordings, and from
+golds of several executions. Source: benchmarks/verdicts, generated tasks 101-106."""
+
+Table = NDArray[np.float64]
+PartRows = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepClips:
+    """A step and the clips that show it."""
+
+    step: int
+    clips: range
+
+
+def part_rows(features: VideoFeatures, tail: str = "") -> PartRows:
+    """Per part (n, d) float32 rows of length one, centred on the video.
+
+    tail: "@1", "@2" ... for a re-recording. Parts whose block is not there are left out.
+    """
+    rows: dict[str, NDArray[np.float32]] = {}
+    for name, (block, columns) in PARTS.items():
+        if block + tail in features.blocks:
+            part = features.block(block + tail)[:, columns]
+            part -= part.mean(axis=0)
+            if name == "rhythm":  # numbers of different kinds
+                spread = part.std(axis=0)
+                part /= spread + 0.1 * np.sqrt(np.mean(spread**2)) + 1e-9
+            rows[name] = unit_rows(part)
+    return rows
+
+
+def step_distances(
+    gold: PartRows, gold_steps: Sequence[StepClips], other: PartRows, steps: Sequence[StepClips]
+) -> Table:
+    """(parts, len(steps)) mean log distance of each step's clips to the gold's; nan = too short."""
+    own = {item.step: item.clips for item in gold_steps}
+    out = np.full((len(gold), len(steps)), np.nan)
+    for column, item in enumerate(steps):
+        clips = own.get(item.step)
+        if clips is None or min(len(clips), len(item.clips)) < LEAST_CLIPS:
+            continue
+        away = np.abs(_shares(len(clips))[:, None] - _shares(len(item.clips))[None]) > BAND_SHARE
+        for row, name in enumerate(gold):
+            a = gold[name][clips.start : clips.stop]
+            b = other[name][item.clips.start : item.clips.stop]
+            distance = np.where(away, 2.0, 1.0 - a @ b.T).min(axis=0)
+            out[row, column] = np.log(np.maximum(distance, 0.0) + DISTANCE_FLOOR).mean()
+    return out
+
+
+def excess(distances: Table, nulls: Table) -> Table:
+    """(parts, steps) distances beyond the nulls and beyond the video's other steps; nan stays."""
+    beyond = distances - nulls
+    count = beyond.shape[1]
+    if count < 3:
+        return np.zeros_like(beyond)
+    with np.errstate(invalid="ignore"):
+        others = [_nanmedian(np.delete(beyond, k, axis=1)) for k in range(count)]
+    return np.asarray(beyond - np.stack(others, axis=1))
+
+
+def unlikeness(excesses: Sequence[Table], parts: Sequence[str]) -> NDArray[np.float64]:
+    """(steps,) how unlike every gold: per gold the mean of the largest parts in units of their
+    spread over good executions, and of the golds the least; 0 where nothing can be said."""
+    if len(excesses) > 1:
+        spread = np.full(len(parts), SPREAD_MORE_GOLDS)
+    else:
+        spread = np.array([SPREAD_ONE_GOLD[name] for name in parts])
+    per_gold = []
+    for table in excesses:
+        scaled = np.sort(np.nan_to_num(table / spread[:, None], nan=0.0), axis=0)
+        per_gold.append(scaled[-TOP_PARTS:].mean(axis=0))
+    return np.asarray(np.min(per_gold, axis=0))
+
+
+def _shares(count: int) -> NDArray[np.float64]:
+    return (np.arange(count) + 0.5) / count
+
+
+def _nanmedian(table: Table) -> NDArray[np.float64]:
+    """(parts,) median over the steps that have a value; 0 where none has."""
+    known = ~np.isnan(table)
+    return np.array(
+        [
+            np.median(row[mask]) if mask.any() else 0.0
+            for row, mask in zip(table, known, strict=True)
+        ]
+    )

@@ -1,0 +1,114 @@
+"""Steps and pauses that take too long, and frozen pictures. Called by `sop.findings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sopilot.core.records import StepKind
+from sopilot.sop.comparison import EventType, Finding
+from sopilot.sop.evidence import (
+    LEAST_MOVING_SEC,
+    Evidence,
+    StepSlot,
+    paces,
+    pauses,
+    slot_at,
+    usual_sec,
+)
+
+OVER_RATIO, OVER_SEC = 1.65, 3.0
+IDLE_SEC = 6.0
+IDLE_ENERGY_RATIO = 0.35
+FREEZE_SEC = 1.5
+
+
+def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
+    """Steps that took much longer than usual. skip: steps that are told otherwise."""
+    for slot, pace in zip(evidence.steps, paces(evidence.steps), strict=True):
+        if slot.step in skip:
+            continue
+        step = evidence.model.steps[slot.step]
+        usual_sec = max(
+            step.expected_duration_sec or 0.0, _usual_dwell_sec(evidence.steps, slot, pace)
+        )
+        excess_sec = slot.moving_sec - usual_sec
+        over = slot.moving_sec > OVER_RATIO * usual_sec and excess_sec > OVER_SEC
+        over = over and slot.gold_moving_sec >= LEAST_MOVING_SEC
+        if step.max_duration_sec is not None:
+            # A person's limit is of time as it passes, as in the record's time compliance.
+            excess_sec = slot.span.duration_sec - step.max_duration_sec
+            over = excess_sec > 0.0
+        if over:
+            yield Finding(
+                type=EventType.OVER_TIME,
+                strength=float(np.clip(excess_sec / (2 * OVER_SEC), 0.5, 1.0)),
+                evidence=slot.moving_sec / max(slot.gold_moving_sec, 1e-9),
+                evidence_unit="ratio",
+                step_index=slot.step,
+                gold_span=evidence.model.step_span(slot.step),
+                trainee_span=slot.span,
+                detail="dwell",
+            )
+
+
+def _usual_dwell_sec(slots: Sequence[StepSlot], slot: StepSlot, pace: float) -> float:
+    """What a step usually takes this trainee.
+
+    A staged step takes the slowest gold's time at the trainee's pace. A motion that goes on again
+    and again has no length of its own: it takes what the trainee's others take. Where nobody said
+    which it is, the longer of the two.
+    """
+    own_sec = slot.gold_moving_sec * pace
+    others = [s.moving_sec for s in slots if s is not slot and s.kind is slot.kind]
+    if slot.kind is StepKind.STAGED or len(others) < 3:
+        return own_sec
+    beside_sec = float(np.median(others))
+    return beside_sec if slot.kind is StepKind.CYCLIC else max(own_sec, beside_sec)
+
+
+def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
+    """Long pauses: clips with hardly any of the golds' movement, outside known over-time.
+
+    Only what goes beyond the longest pause that a gold makes in the same unit counts.
+    """
+    golds = evidence.model.golds
+    energy = np.concatenate([gold.features.energy for gold in golds])
+    level = float(np.percentile(energy, 10)) * IDLE_ENERGY_RATIO
+    usual = [pauses(gold.features, level) for gold in golds]
+    for span, pause_sec in pauses(evidence.trainee, level):
+        told = any(f.type is EventType.OVER_TIME and f.trainee_span.iou(span) > 0.3 for f in known)
+        excess_sec = pause_sec - usual_sec(evidence, usual, span)
+        if excess_sec < IDLE_SEC or told:
+            continue
+        item = slot_at(evidence.found, span)
+        yield Finding(
+            type=EventType.OVER_TIME,
+            strength=float(np.clip(excess_sec / (2 * IDLE_SEC), 0.5, 1.0)),
+            evidence=pause_sec,
+            evidence_unit="seconds",
+            step_index=evidence.model.units[item.unit].step,
+            gold_span=evidence.model.units[item.unit].span,
+            trainee_span=span,
+            detail="idle",
+        )
+
+
+def freezes(evidence: Evidence) -> Iterator[Finding]:
+    """Frozen pictures, unless a gold stands still as long in the same step."""
+    golds = evidence.model.golds
+    usual = [[(own, own.duration_sec) for own in gold.features.freezes] for gold in golds]
+    for freeze in evidence.trainee.freezes:
+        if freeze.duration_sec < usual_sec(evidence, usual, freeze) + FREEZE_SEC:
+            continue
+        unit = evidence.model.units[slot_at(evidence.found, freeze).unit]
+        yield Finding(
+            type=EventType.FREEZE,
+            strength=float(np.clip(freeze.duration_sec / 3.5, 0.5, 1.0)),
+            evidence=freeze.duration_sec,
+            evidence_unit="seconds",
+            step_index=unit.step,
+            gold_span=unit.span,
+            trainee_span=freeze,
+        )
