@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compose import (
+from benchmarks.verdicts.compose import (
     UNIT_SEC,
     Clip,
     Cut,

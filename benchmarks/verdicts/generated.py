@@ -1,4 +1,4 @@
-"""The scorer on generated procedures: `python -m benchmarks.generated [--good 14] [--each 3]`.
+"""The scorer on generated procedures: `python -m benchmarks.verdicts.generated [--good 14]`.
 
 Protocol: docs/scoring.md 7. Per task one gold with marked steps, good trainees in full nuisance,
 and films with each defect. Prints the figures; --write keeps them as JSON.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.verdicts import (
+from benchmarks.verdicts.judging import (
     RESULTS,
     ROOT,
     Footage,
@@ -88,7 +88,9 @@ def gates(figures: Figures, _outcomes: Sequence[Outcome]) -> list[Gate]:
 
 def main() -> int:
     """0, or 3 when a gate is missed and --check was given."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.generated", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.verdicts.generated", description=__doc__
+    )
     parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS), help="task seeds")
     parser.add_argument("--good", type=int, default=14, help="good films per task (14)")
     parser.add_argument("--each", type=int, default=3, help="films per defect and task (3)")

@@ -1,7 +1,7 @@
 """Scores films through the product's own pipeline and prints the figures of docs/scoring.md 7.
 
-Shared by `benchmarks.generated` and `benchmarks.handwash`: features by the default embedder (kept
-per file, embedder and source code), comparison, score, decision, matching with the truth.
+Shared by `generated` and `handwash`: features by the default embedder (kept per file, embedder and
+source code), comparison, score, decision, matching with the truth.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from sopilot.sop.model import TaskModel
 from sopilot.sop.profile import Severity, TaskProfile
 from sopilot.sop.score import score_comparison
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks/results"
 LIMITS = Limits(max_pixels=3840 * 2160, max_duration_sec=3600.0, min_duration_sec=1.0)
 

@@ -1,4 +1,4 @@
-"""The scorer on real footage: `python -m benchmarks.handwash [--sample 18]`.
+"""The scorer on real footage: `python -m benchmarks.verdicts.handwash [--sample 18]`.
 
 Hand-wash procedures composed from step clips (SOPILOT_TEST_DATA, default ../shared/data), one gold
 with marked steps, the six pairs without shared footage (docs/scoring.md 7). Prints the figures
@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.compose import (
+from benchmarks.verdicts.compose import (
     LEAST_STEPS,
     Cut,
     Library,
@@ -30,7 +30,7 @@ from benchmarks.compose import (
     read_library,
     suite,
 )
-from benchmarks.verdicts import RESULTS, ROOT, Footage, Gate, Trial, judge, prepare, report
+from benchmarks.verdicts.judging import RESULTS, ROOT, Footage, Gate, Trial, judge, prepare, report
 from sopilot.core.records import Role
 from sopilot.evaluation.truth import Figures, Outcome, share
 
@@ -154,7 +154,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.handwash", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.verdicts.handwash", description=__doc__
+    )
     parser.add_argument("--sample", type=int, help="films per pair; default: all, about 70")
     parser.add_argument("--seed", type=int, default=0, help="of composition and sample (0)")
     parser.add_argument("--work", type=Path, default=ROOT / "build/benchmarks/handwash")
