@@ -26,10 +26,10 @@ from benchmarks.verdicts.judging import (
     source_key,
 )
 from sopilot.core.records import Role
+from sopilot.evaluation.figures import Figures, Outcome
 from sopilot.evaluation.generated.execution import Defect
 from sopilot.evaluation.generated.film import GOLD_LEVEL, Film, film, gold_steps, write_film
 from sopilot.evaluation.generated.procedure import make_procedure
-from sopilot.evaluation.truth import Figures, Outcome
 
 TASKS = (101, 102)
 REPEATED = tuple(

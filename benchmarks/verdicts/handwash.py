@@ -32,7 +32,8 @@ from benchmarks.verdicts.compose import (
 )
 from benchmarks.verdicts.judging import RESULTS, ROOT, Footage, Gate, Trial, judge, prepare, report
 from sopilot.core.records import Role
-from sopilot.evaluation.truth import Figures, Outcome, share
+from sopilot.evaluation.figures import Figures, Outcome
+from sopilot.evaluation.rates import share
 
 EXECUTIONS = ("002", "003", "004", "005")
 BELOW = ("freeze", "cut_tail", "skip_start", "reversed", "shuffled", "static", "noise")

@@ -23,15 +23,9 @@ from sopilot.core.config import Settings
 from sopilot.core.records import Limits, Role, Step, plain
 from sopilot.embed.base import VideoFeatures
 from sopilot.embed.open import open_embedder
-from sopilot.evaluation.truth import (
-    Figures,
-    Outcome,
-    Share,
-    TrueEvent,
-    found_of_finding,
-    match,
-    summarise,
-)
+from sopilot.evaluation.figures import Figures, Outcome, summarise
+from sopilot.evaluation.rates import Share
+from sopilot.evaluation.truth import TrueEvent, found_of_finding, match
 from sopilot.media.decode import run_pass
 from sopilot.media.probe import probe
 from sopilot.sop.compare import ALGORITHM, compare_with

@@ -5,17 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.timespan import TimeSpan
-from sopilot.evaluation.truth import (
-    Found,
-    Outcome,
-    Share,
-    TrueEvent,
-    auc,
-    found_of_record,
-    match,
-    share,
-    summarise,
-)
+from sopilot.evaluation.figures import Outcome, summarise
+from sopilot.evaluation.rates import Share, auc, share
+from sopilot.evaluation.truth import Found, TrueEvent, found_of_record, match
 from sopilot.sop.comparison import EventType
 
 STEPS = [TimeSpan(0, 10), TimeSpan(10, 20), TimeSpan(20, 30)]
