@@ -1,12 +1,10 @@
 """Matching of findings with the truth, and the figures."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.figures import Outcome, summarise
-from sopilot.evaluation.rates import Share, auc, share
+from sopilot.evaluation.rates import Share
 from sopilot.evaluation.truth import Found, TrueEvent, found_of_record, match
 from sopilot.sop.comparison import EventType
 
@@ -76,42 +74,6 @@ def test_a_public_record_is_read() -> None:
     }
     read = found_of_record(record)
     assert read == Found("missing_step", 1, TimeSpan(10, 20), None, None, "critical")
-
-
-@pytest.mark.parametrize(
-    ("good", "bad", "expected"),
-    [
-        ([90.0, 80.0], [50.0], 1.0),
-        ([90.0, 40.0], [50.0], 0.5),
-        ([50.0], [50.0], 0.5),
-        ([10.0], [50.0, 60.0], 0.0),
-        ([], [50.0], None),
-    ],
-)
-def test_auc_counts_pairs_in_order(
-    good: list[float], bad: list[float], expected: float | None
-) -> None:
-    assert auc(good, bad) == expected
-
-
-@pytest.mark.parametrize(
-    ("hits", "total", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (0, 0, 0.0, 1.0)],
-)
-def test_wilson_bounds_of_known_counts(hits: int, total: int, low: float, high: float) -> None:
-    assert Share(hits, total).interval == (
-        pytest.approx(low, abs=1e-4),
-        pytest.approx(high, abs=1e-4),
-    )
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=200))
-def test_the_share_lies_inside_its_interval(flags: list[bool]) -> None:
-    counted = share(flags)
-    low, high = counted.interval
-    assert counted.ratio is not None
-    assert -1e-12 <= low <= counted.ratio + 1e-12
-    assert counted.ratio <= high + 1e-12 <= 1 + 2e-12
 
 
 def outcome(
