@@ -156,6 +156,21 @@ def test_over_time_stretches_its_step_at_least_twice(short: Procedure) -> None:
     assert 2.2 <= ratio <= 3.0
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_an_idle_operator_rests_between_two_steps(short: Procedure, seed: int) -> None:
+    good, idle = film(short, seed), film(short, seed, Defect.IDLE)
+    (true,) = idle.truth
+    index, other = true.step_index, true.other_step_index
+    assert index is not None
+    assert (true.type, true.detail, other) == (EventType.OVER_TIME, "idle", index - 1)
+    assert [s.step_index for s in idle.segments] == [0, 1, 2, 3, 4]
+    assert true.trainee_span.start_sec == idle.segments[index - 1].span.end_sec
+    assert true.trainee_span.end_sec == idle.segments[index].span.start_sec
+    assert true.trainee_span.duration_sec >= 9.0
+    for one, same in zip(good.segments, idle.segments, strict=True):
+        assert same.span.duration_sec == pytest.approx(one.span.duration_sec)
+
+
 def test_the_picture_stands_still_exactly_during_the_true_freeze(short: Procedure) -> None:
     filmed = film(short, 4, Defect.FREEZE)
     span = filmed.truth[0].trainee_span
