@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sopilot.core.errors import InputError
-from sopilot.core.records import Limits
+from sopilot.core.records import Limits, StepKind
 from sopilot.evaluation.generated.execution import Defect
 from sopilot.evaluation.generated.film import GOLD_LEVEL, Film, film, gold_steps, write_film
 from sopilot.evaluation.generated.motion import STROKES
@@ -86,6 +86,7 @@ def test_gold_steps_adjoin_and_lie_inside_the_film(short: Procedure) -> None:
     steps = gold_steps(gold)
     spans = [step.span for step in steps if step.span is not None]
     assert [step.index for step in steps] == [0, 1, 2, 3, 4]
+    assert {step.kind for step in steps} == {StepKind.STAGED}
     assert all(a.end_sec == b.start_sec for a, b in pairwise(spans))
     assert 0 <= spans[0].start_sec
     assert spans[-1].end_sec <= gold.duration_sec
