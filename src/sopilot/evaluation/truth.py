@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sopilot.core.timespan import TimeSpan, union
-from sopilot.sop.comparison import EventType, Finding
+from sopilot.sop.comparison import EventType
 
 COVER_SHARE = 0.5
 """Share of a step that missing findings must cover to count as that step (docs/scoring.md 7)."""
@@ -22,7 +22,7 @@ class TrueEvent:
     """A defect that a film really has.
 
     trainee_span: where it is seen, an instant for what is absent. detail: inner, start or tail of
-    a missing step.
+    a missing step; idle = a pause between two steps, which may be told of either.
     """
 
     type: EventType
@@ -42,6 +42,7 @@ class Found:
     trainee_span: TimeSpan | None
     other_step_index: int | None = None
     severity: str | None = None
+    certainty: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class Match:
 
 
 def found_of_record(record: Mapping[str, Any]) -> Found:
-    """Read a public deviation record (contract: type, step_index, timecodes, severity)."""
+    """Read a public deviation record (contract: type, step_index, timecodes, severity).
+
+    certainty: an additive field, "review" where the evidence is for a reviewer only.
+    """
     return Found(
         type=str(record["type"]),
         step_index=record.get("step_index"),
@@ -66,30 +70,28 @@ def found_of_record(record: Mapping[str, Any]) -> Found:
         trainee_span=_span(record.get("trainee_timecode")),
         other_step_index=record.get("other_step_index"),
         severity=record.get("severity"),
-    )
-
-
-def found_of_finding(finding: Finding, severity: str | None = None) -> Found:
-    """Read a finding of a comparison."""
-    return Found(
-        type=finding.type.value,
-        step_index=finding.step_index,
-        gold_span=finding.gold_span,
-        trainee_span=finding.trainee_span,
-        other_step_index=finding.other_step_index,
-        severity=severity,
+        certainty=record.get("certainty"),
     )
 
 
 def match(
-    truth: Sequence[TrueEvent], found: Sequence[Found], step_spans: Sequence[TimeSpan]
+    truth: Sequence[TrueEvent],
+    found: Sequence[Found],
+    step_spans: Sequence[TimeSpan],
+    by_index: bool = True,
 ) -> tuple[Match, ...]:
-    """Look for every true event among the findings; step_spans: the gold's steps by index."""
+    """Look for every true event among the findings.
+
+    step_spans: the true steps in the gold, by index. by_index: the findings count the same steps;
+    False where the steps were proposed, then only the place in time tells.
+    """
     return tuple(
         Match(
             event=event,
-            named=_is_found(event, found, step_spans, (event.type.value,)),
-            placed=_is_found(event, found, step_spans, _STAND_FOR.get(event.type, (event.type,))),
+            named=_is_found(event, found, step_spans, (event.type.value,), by_index),
+            placed=_is_found(
+                event, found, step_spans, _STAND_FOR.get(event.type, (event.type,)), by_index
+            ),
         )
         for event in truth
     )
@@ -107,9 +109,10 @@ def _is_found(
     found: Sequence[Found],
     step_spans: Sequence[TimeSpan],
     types: Sequence[str],
+    by_index: bool,
 ) -> bool:
     alike = [item for item in found if item.type in types]
-    if event.step_index is not None and _same_step(event, alike):
+    if by_index and event.step_index is not None and _same_step(event, alike):
         return True
     if event.type is EventType.MISSING_STEP and event.step_index is not None:
         return _covers(step_spans[event.step_index], alike)
