@@ -1,51 +1,66 @@
-"""The scorer on real footage: `python -m benchmarks.verdicts.handwash [--sample 18]`.
+"""Suite `handwash`: procedures composed from real step clips, each film really encoded.
 
-Hand-wash procedures composed from step clips (SOPILOT_TEST_DATA, default ../shared/data), one gold
-with marked steps, the six pairs without shared footage (docs/scoring.md 7). Prints the figures
-of docs/scoring.md 7 with its DEV gates; --write keeps them as JSON.
+Every execution in turn is the gold of every other, by the clean rule: a step counts only where gold
+and trainee share no footage, and a pair needs six such steps. The independent unit is the
+trainee's execution: its films are trims of the same clips.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import os
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
 from benchmarks.verdicts.compose import (
     LEAST_STEPS,
+    RATE_FPS,
     Cut,
     Library,
-    common_steps,
-    encode,
+    clean_steps,
     gold_cut,
     marked_steps,
     read_library,
+    shown,
     suite,
 )
-from benchmarks.verdicts.judging import RESULTS, ROOT, Footage, Gate, Trial, judge, prepare, report
+from benchmarks.verdicts.films import Footage
+from benchmarks.verdicts.floors import FLOORS
+from benchmarks.verdicts.judging import SCORERS, Case, Trial
+from benchmarks.verdicts.report import (
+    Measured,
+    Report,
+    Row,
+    defect_table,
+    floor_row,
+    not_run,
+    summary_table,
+)
+from benchmarks.verdicts.retake import Retake, record
+from benchmarks.verdicts.session import Session
 from sopilot.core.records import Role
-from sopilot.evaluation.figures import Figures, Outcome
-from sopilot.evaluation.rates import share
+from sopilot.evaluation.figures import Outcome, slow_flagged, stopped, summarise
 
 EXECUTIONS = ("002", "003", "004", "005")
-BELOW = ("freeze", "cut_tail", "skip_start", "reversed", "shuffled", "static", "noise")
-SINGLE = ("missing", "swap_near", "swap_far", "wrong", "repeat", "over_time", "freeze")
+STOPPED = ("freeze", "cut_tail", "skip_start", "reversed", "shuffled", "static", "noise")
+AS_FILMED = Retake("as filmed")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A gold execution, a trainee execution, and the cuts to score."""
+class Group:
+    """Gold executions and the films of one trainee execution to hold against them."""
 
-    gold: Cut
+    golds: tuple[Cut, ...]
+    trainee: str
     cuts: tuple[Cut, ...]
+
+    @property
+    def name(self) -> str:
+        """Golds < trainee."""
+        return f"{'+'.join(gold.execution for gold in self.golds)}<{self.trainee}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +69,111 @@ class Composing:
 
     cut: Cut
     library: Library
+    retake: Retake = AS_FILMED
 
     def __call__(self, path: Path) -> None:
-        encode(self.cut, self.library, path)
+        record(shown(self.cut, self.library), RATE_FPS, path, self.retake)
 
 
-def pairs(library: Library, folder: Path, sample: int | None, seed: int) -> list[Pair]:
-    """The clean pairs (docs/scoring.md 7, one gold), each with its whole or sampled suite."""
-    found = []
-    for gold, trainee in permutations(EXECUTIONS, 2):
-        steps = common_steps(library, folder, gold, trainee)
-        if len(steps) < LEAST_STEPS:
-            continue
-        cuts = suite(library, trainee, steps, seed)
-        kept = cuts if sample is None else sampled(cuts, sample, [seed, int(gold), int(trainee)])
-        found.append(Pair(gold_cut(library, gold, steps), tuple(kept)))
-    return found
+@dataclass(frozen=True, slots=True)
+class Wash:
+    """The clips, and where films made of them go."""
+
+    library: Library
+    folder: Path
+    work: Path
+    seed: int
+    sample: int | None
+
+    def group(
+        self, golds: Sequence[str], trainee: str, steps: Sequence[int], drawn_by: str
+    ) -> Group:
+        """The suite of a trainee over these steps, whole or sampled.
+
+        drawn_by: the gold execution whose number draws the sample.
+        """
+        cuts = suite(self.library, trainee, steps, self.seed)
+        if self.sample is not None:
+            cuts = sampled(cuts, self.sample, [self.seed, int(drawn_by), int(trainee)])
+        whole = tuple(gold_cut(self.library, gold, steps) for gold in golds)
+        return Group(whole, trainee, tuple(cuts))
+
+    def pairs(self) -> list[Group]:
+        """Every execution as gold of every other, where six steps are clean."""
+        found = []
+        for gold, trainee in permutations(EXECUTIONS, 2):
+            steps = clean_steps(self.library, self.folder, [gold], trainee)
+            if len(steps) >= LEAST_STEPS:
+                found.append(self.group([gold], trainee, steps, gold))
+        return found
+
+    def fused(self) -> list[Group]:
+        """Per trainee with several clean golds: each subset of them, over the same steps.
+
+        Fused golds must show the same steps, so only those count that are clean for each of them.
+        Of the sets that leave six, the largest is taken, then the one with most steps.
+        """
+        found = []
+        for trainee in EXECUTIONS:
+            others = [execution for execution in EXECUTIONS if execution != trainee]
+            best = self._largest(others, trainee)
+            steps = clean_steps(self.library, self.folder, best, trainee) if best else []
+            for count in range(1, len(best) + 1 if len(best) > 1 else 1):
+                found += [
+                    self.group(golds, trainee, steps, best[0])
+                    for golds in combinations(best, count)
+                ]
+        return found
+
+    def _largest(self, others: Sequence[str], trainee: str) -> tuple[str, ...]:
+        for count in range(len(others), 0, -1):
+            sets = {
+                golds: len(clean_steps(self.library, self.folder, golds, trainee))
+                for golds in combinations(others, count)
+            }
+            best = max(sets, key=lambda golds: sets[golds])
+            if sets[best] >= LEAST_STEPS:
+                return best
+        return ()
+
+    def path(self, cut: Cut, retake: Retake = AS_FILMED) -> Path:
+        """Named by content: another composition is another file."""
+        shows = (cut.units, cut.look, cut.execution)
+        text = repr(shows) if retake == AS_FILMED else repr((shows, retake))
+        name = cut.name if retake == AS_FILMED else f"{retake.name}-{cut.name}"
+        return self.work / f"{name[:24]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.mp4"
+
+    def footage(self, groups: Sequence[Group]) -> Iterator[Footage]:
+        """Everything that these groups show."""
+        for group in groups:
+            for role, cuts in ((Role.GOLD, group.golds), (Role.TRAINEE, group.cuts)):
+                for cut in cuts:
+                    yield Footage(self.path(cut), role, Composing(cut, self.library))
+
+    def case(self, group: Group, has_steps: bool) -> Case:
+        """A group as a case; the steps lie in the first gold."""
+        steps = marked_steps(group.golds[0])
+        return Case(
+            group=group.name,
+            golds=tuple(self.path(gold) for gold in group.golds),
+            steps=steps if has_steps else None,
+            true_spans=group.golds[0].scenes,
+            trials=tuple(
+                Trial(f"{group.name}/{cut.name}", group.trainee, cut.defect, self.path(cut),
+                      cut.truth)
+                for cut in group.cuts
+            ),
+        )  # fmt: skip
+
+
+def open_wash(session: Session) -> Wash | None:
+    """The clips of a run, None where they are not."""
+    options = session.options
+    folder = options.data / "handwash"
+    if not folder.is_dir():
+        return None
+    work = options.work / "handwash"
+    return Wash(read_library(folder), folder, work, options.seed, options.sample)
 
 
 def sampled(cuts: Sequence[Cut], count: int, seed: Sequence[int]) -> list[Cut]:
@@ -89,90 +193,75 @@ def sampled(cuts: Sequence[Cut], count: int, seed: Sequence[int]) -> list[Cut]:
     return kept
 
 
-def gates(figures: Figures, outcomes: Sequence[Outcome]) -> list[Gate]:
-    """The DEV column of docs/scoring.md 7; "named" there is `placed` here (see truth.Match)."""
-    rows = figures.by_defect
-    scores = [o.score for o in outcomes if o.defect in SINGLE]
-    below = share(o.score < 60 for o in outcomes if o.defect in BELOW)
-
-    def noticed(kind: str) -> float | None:
-        return rows[kind].noticed.ratio if kind in rows else None
-
-    def placed(kind: str) -> float | None:
-        return rows[kind].placed.ratio if kind in rows else None
-
-    return [
-        Gate("AUC good against defective", figures.auc, 0.93),
-        Gate("good with any finding", figures.alarm.ratio, 0.12, at_least=False),
-        Gate("good with a critical finding", figures.critical_alarm.ratio, 0.10, at_least=False),
-        Gate("missing step noticed", noticed("missing"), 0.83),
-        Gate("missing step placed", placed("missing"), 0.70),
-        Gate("neighbours' swap noticed", noticed("swap_near"), 0.97),
-        Gate("neighbours' swap placed", placed("swap_near"), 0.88),
-        Gate("wrong action noticed", noticed("wrong"), 0.65),
-        Gate("repeat noticed", noticed("repeat"), 0.80),
-        Gate("over-time noticed", noticed("over_time"), 0.80),
-        Gate("freeze, cut, skip, broken below 60", below.ratio, 1.0),
-        Gate("median of the good", figures.median_good_score, 90.0),
-        Gate("median of single defects", median(scores) if scores else None, 60.0, at_least=False),
-    ]
-
-
-def main() -> int:
-    """0; 2 without footage; 3 when a gate is missed and --check was given."""
-    arguments = _arguments()
-    root = Path(os.environ.get("SOPILOT_TEST_DATA", ROOT.parent / "shared/data"))
-    folder = root / "handwash"
-    if not folder.is_dir():
-        print(f"not run: no footage in {folder}; set SOPILOT_TEST_DATA", file=sys.stderr)
-        return 2
-    library = read_library(folder)
-    listed = pairs(library, folder, arguments.sample, arguments.seed)
-    footage = [
-        Footage(_path(arguments.work, cut), role, Composing(cut, library))
-        for pair in listed
-        for role, cuts in ((Role.GOLD, (pair.gold,)), (Role.TRAINEE, pair.cuts))
-        for cut in cuts
-    ]
-    prepare(footage, arguments.workers)
-    outcomes: list[Outcome] = []
-    for pair in listed:
-        trials = [
-            Trial(
-                f"{pair.gold.execution}<{cut.name}",
-                cut.defect,
-                _path(arguments.work, cut),
-                cut.truth,
-            )
-            for cut in pair.cuts
-        ]
-        outcomes += judge(_path(arguments.work, pair.gold), marked_steps(pair.gold), trials)
-    settings = {"seed": arguments.seed, "sample_per_pair": arguments.sample, "pairs": len(listed)}
-    target = RESULTS / "handwash.json" if arguments.write else None
-    title = "Hand washing, 1 gold, marked steps, clean pairs"
-    held = report(title, outcomes, gates, settings, target, arguments.films)
-    return 3 if arguments.check and not held else 0
+def run(session: Session) -> Report:
+    """The whole suite."""
+    wash = open_wash(session)
+    if wash is None:
+        return not_run("handwash", f"no footage in {session.options.data / 'handwash'}")
+    pairs, fused = wash.pairs(), wash.fused()
+    session.prepare(list(wash.footage([*pairs, *fused])))
+    rows: list[Row] = []
+    films: dict[str, list[Outcome]] = {}
+    for name, has_steps in (("1 gold, steps", True), ("1 gold, no steps", False)):
+        films[name] = session.judge([wash.case(pair, has_steps) for pair in pairs])
+        rows += judged(f"handwash.{name}", measured(films[name]))
+    for group in fused:
+        films[f"fused {group.name}"] = session.judge([wash.case(group, True)])
+    rows += _fused_rows(fused, films)
+    figures = {name: summarise(outcomes) for name, outcomes in films.items()}
+    for scorer in SCORERS[1:]:
+        peers = [replace(wash.case(pair, True), scorer=scorer) for pair in pairs]
+        figures[scorer] = summarise(session.judge(peers))
+    tables = [summary_table("Hand washing", figures)]
+    tables += [defect_table(name, figures[name]) for name in films]
+    settings = {
+        "seed": wash.seed,
+        "sample_per_pair": wash.sample,
+        "pairs": [pair.name for pair in pairs],
+        "fused": {group.name: len(group.golds[0].scenes) for group in fused},
+    }
+    return Report("handwash", tuple(rows), tuple(tables), settings, figures, films)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.verdicts.handwash", description=__doc__
-    )
-    parser.add_argument("--sample", type=int, help="films per pair; default: all, about 70")
-    parser.add_argument("--seed", type=int, default=0, help="of composition and sample (0)")
-    parser.add_argument("--work", type=Path, default=ROOT / "build/benchmarks/handwash")
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--films", action="store_true", help="print every film")
-    parser.add_argument("--write", action="store_true", help="JSON under benchmarks/results/")
-    parser.add_argument("--check", action="store_true", help="exit 3 when a gate is missed")
-    return parser.parse_args()
+def judged(prefix: str, values: Mapping[str, Measured], label: str = "") -> list[Row]:
+    """The floors of one variant with what was measured."""
+    found = [key for key in FLOORS if key.startswith(f"{prefix}.")]
+    return [floor_row(key, values[key.rpartition(".")[2]], label) for key in found]
 
 
-def _path(work: Path, cut: Cut) -> Path:
-    """Named by content: another composition is another file."""
-    content = hashlib.sha256(repr((cut.units, cut.look, cut.execution)).encode()).hexdigest()[:10]
-    return work / f"{cut.name[:24]}-{content}.mp4"
+def measured(outcomes: Sequence[Outcome]) -> dict[str, Measured]:
+    """What the floors speak of, by the last part of their keys."""
+    figures = summarise(outcomes)
+    values: dict[str, Measured] = {
+        "auc": figures.auc,
+        "balanced": figures.balanced_accuracy,
+        "alarm": figures.alarm,
+        "critical": figures.critical,
+        "slow": slow_flagged(outcomes, ("over_time",)),
+        "stopped": stopped(outcomes, STOPPED),
+    }
+    for kind in ("missing", "swap_near", "wrong", "repeat", "over_time"):
+        row = figures.by_defect.get(kind)
+        values[f"{kind}_noticed"] = row.noticed if row else None
+        values[f"{kind}_placed"] = row.placed if row else None
+    return values
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _fused_rows(groups: Sequence[Group], films: Mapping[str, Sequence[Outcome]]) -> list[Row]:
+    """All golds of a trainee together against the best of them alone, on the same films."""
+    rows: list[Row] = []
+    for trainee in dict.fromkeys(group.trainee for group in groups):
+        own = [group for group in groups if group.trainee == trainee]
+        singles = [_auc(films, group) for group in own if len(group.golds) == 1]
+        together = max(own, key=lambda group: len(group.golds))
+        values = measured(films[f"fused {together.name}"])
+        values["auc"] = _auc(films, together) - max(singles)
+        rows += judged("handwash.fused", values, f"{together.name}: ")
+    return rows
+
+
+def _auc(films: Mapping[str, Sequence[Outcome]], group: Group) -> float:
+    value = summarise(films[f"fused {group.name}"]).auc
+    if value is None:
+        raise ValueError(f"{group.name} has no good or no defective films")
+    return value
