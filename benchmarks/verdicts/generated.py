@@ -1,144 +1,276 @@
-"""The scorer on generated procedures: `python -m benchmarks.verdicts.generated [--good 14]`.
+"""Suite `generated`: procedures drawn by program, with exact truth; with and without steps given.
 
-Protocol: docs/scoring.md 7. Per task one gold with marked steps, good trainees in full nuisance,
-and films with each defect. Prints the figures; --write keeps them as JSON.
+Per task three golds, good trainees in full nuisance, and films with each kind of defect. Films
+beyond that protocol (`extra`: more wrong actions, idling) count in rows of their own only.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 
-from benchmarks.verdicts.judging import (
-    RESULTS,
-    ROOT,
-    Footage,
-    Gate,
-    Trial,
-    judge,
-    prepare,
-    report,
-    source_key,
+from benchmarks.verdicts.films import Footage, source_key
+from benchmarks.verdicts.floors import FLOORS
+from benchmarks.verdicts.judging import SCORERS, Case, Trial
+from benchmarks.verdicts.report import (
+    Measured,
+    Report,
+    Row,
+    defect_table,
+    floor_row,
+    summary_table,
 )
+from benchmarks.verdicts.session import DEV_TASKS, Session
 from sopilot.core.records import Role
-from sopilot.evaluation.figures import Figures, Outcome
+from sopilot.evaluation.figures import (
+    Figures,
+    Outcome,
+    named_events,
+    slow_flagged,
+    stopped,
+    summarise,
+)
 from sopilot.evaluation.generated.execution import Defect
 from sopilot.evaluation.generated.film import GOLD_LEVEL, Film, film, gold_steps, write_film
 from sopilot.evaluation.generated.procedure import make_procedure
+from sopilot.sop.comparison import EventType
 
-TASKS = (101, 102)
-REPEATED = tuple(
-    defect
-    for defect in Defect
-    if defect not in (Defect.FREEZE_ONLY, Defect.WRONG_VERB, Defect.WRONG_TOOL, Defect.WRONG_TARGET)
-)
 WRONG = (Defect.WRONG_VERB, Defect.WRONG_TOOL, Defect.WRONG_TARGET)
+REPEATED = (
+    Defect.MISSING,
+    Defect.MISSING_TWO,
+    Defect.SWAP,
+    Defect.REPEAT,
+    Defect.OVER_TIME,
+    Defect.FREEZE,
+    Defect.CUT_TAIL,
+    Defect.SKIP_START,
+)
+STOPPED = (Defect.FREEZE, Defect.FREEZE_ONLY, Defect.CUT_TAIL, Defect.SKIP_START)
+SLOW = (Defect.OVER_TIME, Defect.IDLE)
+GOLD_COUNT = 3
+AGAIN = (None, Defect.MISSING, Defect.WRONG_VERB, Defect.SWAP)
+"""What is wrong in the executions that are recorded again."""
+AGAIN_COUNT = 5
+EXTRA = "extra-"
+SHORT_STEPS, SHORT_STEP_SEC = 5, (4.0, 6.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How a task is taught."""
+
+    gold_count: int
+    has_steps: bool
+
+    def __str__(self) -> str:
+        golds = "1 gold" if self.gold_count == 1 else f"{self.gold_count} golds"
+        return f"{golds}, {'steps' if self.has_steps else 'no steps'}"
+
+
+VARIANTS = (Variant(1, False), Variant(1, True), Variant(3, True), Variant(3, False))
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Which film to make; picklable."""
+    """Which film to make; picklable. is_short: a task of few and short steps (the slice)."""
 
     task: int
     name: str
     seed: int
     defect: Defect | None
-    level: float
+    level: float = 1.0
+    nuisance_seed: int | None = None
+    is_short: bool = False
 
     def film(self) -> Film:
         """The planned film."""
-        procedure = make_procedure(self.task)
-        return film(procedure, self.seed, self.defect, nuisance_level=self.level)
+        procedure = (
+            make_procedure(self.task, step_count=SHORT_STEPS, step_sec=SHORT_STEP_SEC)
+            if self.is_short
+            else make_procedure(self.task)
+        )
+        return film(
+            procedure,
+            self.seed,
+            self.defect,
+            nuisance_level=self.level,
+            nuisance_seed=self.nuisance_seed,
+        )
+
+    def path(self, work: Path) -> Path:
+        """Where the film lies; another generator is another folder."""
+        folder = f"{self.task}-{'short-' if self.is_short else ''}"
+        again = "" if self.nuisance_seed is None else f"-{self.nuisance_seed}"
+        name = f"{self.name}-{self.seed}{again}.mp4"
+        return work / "generated" / f"{folder}{source_key('evaluation/generated')}" / name
+
+    def footage(self, work: Path) -> Footage:
+        """The film as a gold or as a trainee, by its name."""
+        role = Role.GOLD if self.name == "gold" else Role.TRAINEE
+        return Footage(self.path(work), role, self)
+
+    def trial(self, work: Path) -> Trial:
+        """The film as a trial; every film is an execution of its own."""
+        name = f"{self.task}/{self.name}"
+        defect = None if self.defect is None else self.defect.value
+        return Trial(name, name, defect, self.path(work), self.film().truth)
 
     def __call__(self, path: Path) -> None:
         cv2.setNumThreads(1)
         write_film(self.film(), path)
 
 
-def takes(task: int, good_count: int, each_count: int) -> Iterator[Take]:
-    """The gold first, then the trainees of one task."""
-    yield Take(task, "gold", 5000, None, GOLD_LEVEL)
+def golds(task: int) -> tuple[Take, ...]:
+    """The golds of a task; the steps lie in the first."""
+    return tuple(Take(task, "gold", 5000 + k, None, GOLD_LEVEL) for k in range(GOLD_COUNT))
+
+
+def trainees(task: int, good_count: int, each_count: int) -> Iterator[Take]:
+    """The protocol of one task: good films, nine kinds of defect, one still picture."""
     for index in range(good_count):
-        yield Take(task, f"good-{index:02d}", 10_000 + index, None, 1.0)
+        yield Take(task, f"good-{index:02d}", 10_000 + index, None)
     for kind, defect in enumerate(REPEATED):
         for index in range(each_count):
-            yield Take(task, f"{defect}-{index}", 20_000 + 20 * kind + index, defect, 1.0)
+            yield Take(task, f"{defect}-{index}", 20_000 + 20 * kind + index, defect)
     for index in range(each_count):
         wrong = WRONG[index % len(WRONG)]
-        yield Take(task, f"{wrong}-{index}", 28_000 + index, wrong, 1.0)
-    yield Take(task, "freeze_only-0", 29_000, Defect.FREEZE_ONLY, 1.0)
+        yield Take(task, f"{wrong}-{index}", 28_000 + index, wrong)
+    yield Take(task, "freeze_only-0", 29_000, Defect.FREEZE_ONLY)
 
 
-def gates(figures: Figures, _outcomes: Sequence[Outcome]) -> list[Gate]:
-    """The expectation of docs/scoring.md 7 (one gold, marked steps), a noise unit below it."""
-    missing = figures.by_defect.get("missing")
+def extras(task: int, each_count: int) -> Iterator[Take]:
+    """Films for single rows: idling, and twice as many more wrong actions."""
+    for index in range(each_count):
+        yield Take(task, f"{EXTRA}idle-{index}", 30_000 + index, Defect.IDLE)
+    for index in range(2 * each_count):
+        wrong = WRONG[index % len(WRONG)]
+        yield Take(task, f"{EXTRA}{wrong}-{index}", 28_100 + index, wrong)
+
+
+def other_task(task: int, count: int) -> Iterator[Take]:
+    """Films of another procedure."""
+    for index in range(count):
+        yield Take(task, f"wrong_task-{index}", 31_000 + index, Defect.WRONG_TASK)
+
+
+def again(task: int) -> Iterator[Take]:
+    """Executions recorded five times each."""
+    for execution, defect in enumerate(AGAIN):
+        for number in range(AGAIN_COUNT):
+            seed = 90_000 + 10 * execution + number
+            yield Take(task, f"again-{execution}", 40_000 + execution, defect, nuisance_seed=seed)
+
+
+def case(work: Path, variant: Variant, gold_takes: Sequence[Take], listed: Sequence[Take]) -> Case:
+    """Films of one task against its first golds."""
+    steps = gold_steps(gold_takes[0].film())
+    return Case(
+        group=str(gold_takes[0].task),
+        golds=tuple(take.path(work) for take in gold_takes[: variant.gold_count]),
+        steps=steps if variant.has_steps else None,
+        true_spans=tuple(step.span for step in steps if step.span is not None),
+        trials=tuple(take.trial(work) for take in listed),
+    )
+
+
+def cases(session: Session, variant: Variant, tasks: Sequence[int]) -> list[Case]:
+    """One case per task, all films of protocol and extras."""
+    options = session.options
     return [
-        Gate("AUC good against defective", figures.auc, 0.95),
-        Gate("good with any finding", figures.alarm.ratio, 0.11, at_least=False),
-        Gate("good with a critical finding", figures.critical_alarm.ratio, 0.08, at_least=False),
-        Gate("defective below pass", figures.defective_below_pass.ratio, 0.90),
-        Gate("missing steps named", missing.named.ratio if missing else None, 0.90),
-    ]
-
-
-def main() -> int:
-    """0, or 3 when a gate is missed and --check was given."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.verdicts.generated", description=__doc__
-    )
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS), help="task seeds")
-    parser.add_argument("--good", type=int, default=14, help="good films per task (14)")
-    parser.add_argument("--each", type=int, default=3, help="films per defect and task (3)")
-    parser.add_argument("--work", type=Path, default=ROOT / "build/benchmarks/generated")
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--films", action="store_true", help="print every film")
-    parser.add_argument("--write", action="store_true", help="JSON under benchmarks/results/")
-    parser.add_argument("--check", action="store_true", help="exit 3 when a gate is missed")
-    arguments = parser.parse_args()
-    planned = {t: list(takes(t, arguments.good, arguments.each)) for t in arguments.tasks}
-    footage = [
-        Footage(
-            _path(arguments.work, take), Role.GOLD if take.name == "gold" else Role.TRAINEE, take
+        case(
+            options.work,
+            variant,
+            golds(task),
+            [
+                *trainees(task, options.good_count, options.each_count),
+                *extras(task, options.each_count),
+            ],
         )
-        for listed in planned.values()
-        for take in listed
+        for task in tasks
     ]
-    prepare(footage, arguments.workers)
-    outcomes: list[Outcome] = []
-    for gold, *trainees in planned.values():
-        trials = [
-            Trial(
-                f"{take.task}/{take.name}",
-                take.defect,
-                _path(arguments.work, take),
-                take.film().truth,
-            )
-            for take in trainees
-        ]
-        outcomes += judge(_path(arguments.work, gold), gold_steps(gold.film()), trials)
-    settings = {"tasks": arguments.tasks, "good": arguments.good, "each": arguments.each}
-    target = RESULTS / "generated.json" if arguments.write else None
-    held = report(
-        "Generated procedures, 1 gold, marked steps",
-        outcomes,
-        gates,
-        settings,
-        target,
-        arguments.films,
-    )
-    return 3 if arguments.check and not held else 0
 
 
-def _path(work: Path, take: Take) -> Path:
-    return (
-        work / f"{take.task}-{source_key('evaluation/generated')}" / f"{take.name}-{take.seed}.mp4"
-    )
+def prepare(session: Session, tasks: Sequence[int]) -> None:
+    """Make the films that `cases` names."""
+    options = session.options
+    listed = [
+        take
+        for task in tasks
+        for take in (
+            *golds(task),
+            *trainees(task, options.good_count, options.each_count),
+            *extras(task, options.each_count),
+        )
+    ]
+    session.prepare([take.footage(options.work) for take in listed])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def in_protocol(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The films that count in the figures."""
+    return [o for o in outcomes if f"/{EXTRA}" not in o.name]
+
+
+def splits(tasks: Sequence[int]) -> dict[str, list[int]]:
+    """Tasks that were looked at while the method was made, and unseen ones; none empty."""
+    dev = [task for task in tasks if task in DEV_TASKS]
+    unseen = [task for task in tasks if task not in DEV_TASKS]
+    return {name: own for name, own in (("dev", dev), ("unseen", unseen)) if own}
+
+
+def run(session: Session) -> Report:
+    """The whole suite."""
+    options = session.options
+    prepare(session, options.tasks)
+    rows: list[Row] = []
+    figures: dict[str, Figures] = {}
+    films: dict[str, list[Outcome]] = {}
+    for split, tasks in splits(options.tasks).items():
+        for variant in VARIANTS:
+            outcomes = session.judge(cases(session, variant, tasks))
+            name = f"{split}, {variant}"
+            films[name] = outcomes
+            figures[name] = summarise(in_protocol(outcomes))
+            rows += judged(f"generated.{variant}", f"{split}: ", outcomes)
+        for scorer in SCORERS[1:]:
+            peers = [replace(c, scorer=scorer) for c in cases(session, Variant(1, True), tasks)]
+            figures[f"{split}, {scorer}"] = summarise(in_protocol(session.judge(peers)))
+    tables = [summary_table("Generated procedures", figures)]
+    tables += [defect_table(name, figures[name]) for name in films]
+    settings = {
+        "tasks": list(options.tasks),
+        "good": options.good_count,
+        "each": options.each_count,
+    }
+    return Report("generated", tuple(rows), tuple(tables), settings, figures, films)
+
+
+def judged(prefix: str, label: str, outcomes: Sequence[Outcome]) -> list[Row]:
+    """The floors of one variant with what was measured."""
+    values = measured(outcomes)
+    found = [key for key in FLOORS if key.startswith(f"{prefix}.")]
+    return [floor_row(key, values[key.rpartition(".")[2]], label) for key in found]
+
+
+def measured(outcomes: Sequence[Outcome]) -> Mapping[str, Measured]:
+    """What the floors speak of, by the last part of their keys."""
+    protocol = in_protocol(outcomes)
+    figures = summarise(protocol)
+    return {
+        "auc": figures.auc,
+        "balanced": figures.balanced_accuracy,
+        "critical": figures.critical,
+        "not_passed": figures.not_passed,
+        "alarm": figures.alarm,
+        "missing": named_events(protocol, EventType.MISSING_STEP),
+        "swap": named_events(protocol, EventType.ORDER_SWAP),
+        "repeat": named_events(protocol, EventType.REPEATED_STEP),
+        "over_time": named_events(protocol, EventType.OVER_TIME),
+        "freeze": named_events(protocol, EventType.FREEZE),
+        "wrong": named_events(outcomes, EventType.STEP_DEVIATION),
+        "slow": slow_flagged(outcomes, SLOW),
+        "stopped": stopped(protocol, STOPPED),
+    }
