@@ -88,4 +88,24 @@ FLOORS: Mapping[str, Floor] = {
     "cost.compare": Floor("two 150 s videos, CPU s", 0.5, at_least=False),
     "cost.interval": Floor("two 150 s videos with interval, CPU s", 3.0, at_least=False),
     "unusual.twice": Floor("the procedure twice in one film does not pass", 1.0),
+    "slice.generated, 1 gold, no steps.auc": Floor("1 gold, no steps: AUC", 0.85),
+    "slice.generated, 1 gold, no steps.critical": Floor(
+        "1 gold, no steps: good with a critical one", 0.0, at_least=False
+    ),
+    "slice.generated, 1 gold, steps.auc": Floor("1 gold, steps: AUC", 0.9),
+    "slice.generated, 1 gold, steps.balanced": Floor("1 gold, steps: balanced accuracy", 0.85),
+    "slice.generated, 1 gold, steps.critical": Floor(
+        "1 gold, steps: good with a critical one", 0.0, at_least=False
+    ),
+    "slice.generated, 1 gold, steps.missing": Floor("1 gold, steps: missing steps named", 0.8),
+    "slice.generated, 1 gold, steps.stopped": Floor(
+        "1 gold, steps: freeze, cut, skip stopped", 1.0
+    ),
+    "slice.handwash, 1 gold, steps.auc": Floor("1 gold, steps: AUC", 0.8),
+    "slice.handwash, 1 gold, steps.critical": Floor(
+        "1 gold, steps: good with a critical one", 0.25, at_least=False
+    ),
+    "slice.handwash, 1 gold, steps.stopped": Floor(
+        "1 gold, steps: freeze, cut, broken stopped", 1.0
+    ),
 }

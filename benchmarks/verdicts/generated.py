@@ -56,7 +56,7 @@ AGAIN = (None, Defect.MISSING, Defect.WRONG_VERB, Defect.SWAP)
 """What is wrong in the executions that are recorded again."""
 AGAIN_COUNT = 5
 EXTRA = "extra-"
-SHORT_STEPS, SHORT_STEP_SEC = 5, (4.0, 6.0)
+SHORT_STEPS, SHORT_STEP_SEC = 5, (6.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,7 @@ def run(session: Session) -> Report:
             films[name] = outcomes
             figures[name] = summarise(in_protocol(outcomes))
             rows += judged(f"generated.{variant}", f"{split}: ", outcomes)
+            rows.append(_without_slow(f"{split}: {variant}", outcomes))
         for scorer in SCORERS[1:]:
             peers = [replace(c, scorer=scorer) for c in cases(session, Variant(1, True), tasks)]
             figures[f"{split}, {scorer}"] = summarise(in_protocol(session.judge(peers)))
@@ -246,6 +247,13 @@ def run(session: Session) -> Report:
         "each": options.each_count,
     }
     return Report("generated", tuple(rows), tuple(tables), settings, figures, films)
+
+
+def _without_slow(label: str, outcomes: Sequence[Outcome]) -> Row:
+    """Over-time alone is a matter of efficiency: by the default policy such a film may pass."""
+    strict = [o for o in in_protocol(outcomes) if o.defect != Defect.OVER_TIME]
+    name = f"{label}: balanced accuracy, over-time left out"
+    return Row(name, summarise(strict).balanced_accuracy)
 
 
 def judged(prefix: str, label: str, outcomes: Sequence[Outcome]) -> list[Row]:

@@ -213,7 +213,8 @@ def run(session: Session) -> Report:
         peers = [replace(wash.case(pair, True), scorer=scorer) for pair in pairs]
         figures[scorer] = summarise(session.judge(peers))
     tables = [summary_table("Hand washing", figures)]
-    tables += [defect_table(name, figures[name]) for name in films]
+    told = [*list(films)[:2], *(f"fused {group.name}" for group in fused[-1:])]
+    tables += [defect_table(name, figures[name]) for name in told]
     settings = {
         "seed": wash.seed,
         "sample_per_pair": wash.sample,
