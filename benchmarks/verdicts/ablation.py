@@ -69,7 +69,6 @@ def run(session: Session) -> Report:
     known = method_fields()
     listed = list(ablations(_blocks(worlds), known))
     usable = [item for item in listed if not item.unknown(known)]
-    figures: dict[str, Figures] = {}
     tables = []
     for world, cases in worlds.items():
         # All at once, so that no process waits between the ablations.
@@ -77,8 +76,8 @@ def run(session: Session) -> Report:
         lines = []
         for item in usable:
             outcomes = session.judge([_changed(case, item) for case in cases])
-            figures[f"{world}: {item.name}"] = summarise(generated.in_protocol(outcomes))
-            lines.append(_line(item.name, figures[f"{world}: {item.name}"], outcomes))
+            figures = summarise(generated.in_protocol(outcomes))
+            lines.append(_line(item.name, figures, outcomes))
         head = ("", "AUC", "balanced", "alarm", "critical", "not passed", *COLUMNS)
         tables.append(Table(world, (tuple(map(str, head)), *lines)))
     rows = [
@@ -87,7 +86,7 @@ def run(session: Session) -> Report:
         if item not in usable
     ]
     settings = {"tasks": list(session.options.tasks), "sample_per_pair": session.options.sample}
-    return Report("ablation", tuple(rows), tuple(tables), settings, figures)
+    return Report("ablation", tuple(rows), tuple(tables), settings)
 
 
 def _worlds(session: Session) -> dict[str, list[Case]]:

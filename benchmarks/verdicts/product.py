@@ -91,7 +91,9 @@ def method_fields() -> dict[str, Any]:
     """The method's settings with their defaults; empty where the product has no such record."""
     try:
         method = _method()
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != METHOD_MODULE:
+            raise
         return {}
     return {item.name: getattr(method, item.name) for item in fields(method)}
 

@@ -14,7 +14,9 @@ from sopilot.evaluation.rates import Rate, Share
 from sopilot.sop.compare import ALGORITHM
 
 FILM_COLUMNS = ("name", "defect", "score", "decision", "basis", "found", "named", "interval")
-_FILM = "@film:"
+_LINE = "@line:"
+MOST_EXECUTIONS = 12
+"""More of them are not told one by one."""
 
 
 def write(target: Path, reports: list[Report]) -> None:
@@ -108,7 +110,7 @@ def _rate(measured: Share | Rate) -> Any:
     """Counts over films; over executions as well where an execution has several films."""
     if isinstance(measured, Share):
         return [measured.hits, measured.total, *(round(b, 4) for b in measured.interval)]
-    if measured.units.total == measured.films.total:
+    if measured.units.total == measured.films.total or measured.units.total > MOST_EXECUTIONS:
         return _rate(measured.films)
     return {
         "films": _rate(measured.films),
@@ -125,21 +127,19 @@ def _text(record: Mapping[str, Any]) -> str:
 
 
 def _shortened(value: Any) -> Any:
-    """The value with flat lists as marked strings of JSON."""
+    """The value with the lists of one line as marked strings of JSON."""
     if isinstance(value, Mapping):
         return {name: _shortened(item) for name, item in value.items()}
-    if (
-        isinstance(value, list)
-        and value
-        and not any(isinstance(v, dict | list) for v in value[:-1])
-    ):
-        return _FILM + json.dumps(value, ensure_ascii=False)
-    return [_shortened(item) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if value and not any(isinstance(item, dict | list) for item in (value[0], *value[:-1])):
+        return _LINE + json.dumps(value, ensure_ascii=False)
+    return [_shortened(item) for item in value]
 
 
 def _unfolded(lines: list[str]) -> Iterator[str]:
     for line in lines:
-        head, mark, rest = line.partition(f'"{_FILM}')
+        head, mark, rest = line.partition(f'"{_LINE}')
         if not mark:
             yield line
             continue
