@@ -7,10 +7,10 @@ STAMP := $(VENV)/.stamp
 DATA ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak check format docs bench lock clean
+.PHONY: help setup demo serve test soak check format docs bench bench-verdicts lock clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with the locked packages and this project
 
@@ -54,6 +54,9 @@ docs: setup ## rewrite the generated tables in docs/ and .env.example
 bench: setup ## measure against the named peers; JSON under benchmarks/results/
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/bench.in
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-verdicts: setup ## judge films with known truth; ARGS="handwash --check" for parts
+	$(BIN)/python -m benchmarks.verdicts $(ARGS)
 
 lock: setup ## resolve requirements/*.in into hashed lock files
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o requirements/core.lock requirements/core.in

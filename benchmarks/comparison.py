@@ -45,14 +45,15 @@ class _Prepared:
 def rows(options: Options) -> Iterator[Row]:
     """The whole comparison in CPU seconds, then its parts at growing sizes."""
     with one_core():
-        yield from _whole(options)
+        yield from whole_rows(options)
         for clip_count in CLIP_COUNTS:
             yield from _parts(_prepare(clip_count), clip_count, options)
         yield _plain_warping(options)
         yield _memory()
 
 
-def _whole(options: Options) -> Iterator[Row]:
+def whole_rows(options: Options) -> Iterator[Row]:
+    """CPU seconds of the whole comparison, without and with the interval."""
     case = make_case(clip_count_of(LENGTH_SEC))
     plain, ranged = interleave(
         [lambda: _compare(case), lambda: _compare_with_interval(case)], options.rounds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sopilot.core.errors import InputError
-from sopilot.core.records import Limits
+from sopilot.core.records import Limits, StepKind
 from sopilot.evaluation.generated.execution import Defect
 from sopilot.evaluation.generated.film import GOLD_LEVEL, Film, film, gold_steps, write_film
 from sopilot.evaluation.generated.motion import STROKES
@@ -86,6 +86,7 @@ def test_gold_steps_adjoin_and_lie_inside_the_film(short: Procedure) -> None:
     steps = gold_steps(gold)
     spans = [step.span for step in steps if step.span is not None]
     assert [step.index for step in steps] == [0, 1, 2, 3, 4]
+    assert {step.kind for step in steps} == {StepKind.STAGED}
     assert all(a.end_sec == b.start_sec for a, b in pairwise(spans))
     assert 0 <= spans[0].start_sec
     assert spans[-1].end_sec <= gold.duration_sec
@@ -154,6 +155,21 @@ def test_over_time_stretches_its_step_at_least_twice(short: Procedure) -> None:
     assert index is not None
     ratio = slow.segments[index].span.duration_sec / good.segments[index].span.duration_sec
     assert 2.2 <= ratio <= 3.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_idle_operator_rests_between_two_steps(short: Procedure, seed: int) -> None:
+    good, idle = film(short, seed), film(short, seed, Defect.IDLE)
+    (true,) = idle.truth
+    index, other = true.step_index, true.other_step_index
+    assert index is not None
+    assert (true.type, true.detail, other) == (EventType.OVER_TIME, "idle", index - 1)
+    assert [s.step_index for s in idle.segments] == [0, 1, 2, 3, 4]
+    assert true.trainee_span.start_sec == idle.segments[index - 1].span.end_sec
+    assert true.trainee_span.end_sec == idle.segments[index].span.start_sec
+    assert true.trainee_span.duration_sec >= 9.0
+    for one, same in zip(good.segments, idle.segments, strict=True):
+        assert same.span.duration_sec == pytest.approx(one.span.duration_sec)
 
 
 def test_the_picture_stands_still_exactly_during_the_true_freeze(short: Procedure) -> None:

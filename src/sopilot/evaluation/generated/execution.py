@@ -5,6 +5,7 @@ Only times here; `motion` moves the hands. Called by `film`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,7 +20,9 @@ from sopilot.evaluation.truth import TrueEvent
 from sopilot.sop.comparison import EventType
 
 LEAD_SEC, TRAIL_SEC = 0.4, 0.6
-STILL_SEC = 12.0
+STILL_SEC = 4.0
+IDLE_SEC = (9.0, 14.0)
+"""A pause that no good operator makes; several times the longest pauses that are drawn."""
 SHOWN_SHARE = 0.5
 """A step of which less is seen counts as missing when the tail or the start is cut away."""
 
@@ -35,6 +38,7 @@ class Defect(StrEnum):
     WRONG_TOOL = "wrong_tool"
     WRONG_TARGET = "wrong_target"
     OVER_TIME = "over_time"
+    IDLE = "idle"
     FREEZE = "freeze"
     FREEZE_ONLY = "freeze_only"
     CUT_TAIL = "cut_tail"
@@ -86,8 +90,19 @@ class _Item:
     step: WorkStep
     step_index: int
     stretch: float = 1.0
+    pause_sec: float = 0.0
     is_extra: bool = False
     is_deviating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What is wrong, before it has a place in the film."""
+
+    type: EventType
+    step_index: int
+    other_step_index: int | None = None
+    detail: str | None = None
 
 
 def plan_execution(
@@ -128,8 +143,8 @@ def _spoil(
     items: list[_Item],
     rng: np.random.Generator,
     defect: Defect | None,
-) -> tuple[list[_Item], list[tuple[EventType, int, int | None]]]:
-    """The items with the defect in, and (type, step index, other step index) of what is wrong."""
+) -> tuple[list[_Item], list[_Broken]]:
+    """The items with the defect in, and what is wrong."""
     count, items = len(items), list(items)
     at = int(rng.integers(0, count))
     match defect:
@@ -137,23 +152,27 @@ def _spoil(
             picked = rng.permutation(count)[: 1 if defect is Defect.MISSING else 2]
             gone = sorted(int(k) for k in picked)
             kept = [item for item in items if item.step_index not in gone]
-            return kept, [(EventType.MISSING_STEP, k, None) for k in gone]
+            return kept, [_Broken(EventType.MISSING_STEP, k) for k in gone]
         case Defect.SWAP:
             at = int(rng.integers(0, count - 1))
             items[at], items[at + 1] = items[at + 1], items[at]
-            return items, [(EventType.ORDER_SWAP, at, at + 1)]
+            return items, [_Broken(EventType.ORDER_SWAP, at, at + 1)]
         case Defect.REPEAT:
             place = min(count, at + 1 + int(rng.integers(0, 2)))
             again = replace(items[at], is_extra=True, stretch=float(rng.uniform(0.85, 1.1)))
             items.insert(place, again)
-            return items, [(EventType.REPEATED_STEP, at, None)]
+            return items, [_Broken(EventType.REPEATED_STEP, at)]
         case Defect.OVER_TIME:
             items[at] = replace(items[at], stretch=float(rng.uniform(2.2, 3.0)))
-            return items, [(EventType.OVER_TIME, at, None)]
+            return items, [_Broken(EventType.OVER_TIME, at)]
+        case Defect.IDLE:
+            at = int(rng.integers(1, count))
+            items[at] = replace(items[at], pause_sec=float(rng.uniform(*IDLE_SEC)))
+            return items, [_Broken(EventType.OVER_TIME, at, at - 1, "idle")]
         case Defect.WRONG_VERB | Defect.WRONG_TOOL | Defect.WRONG_TARGET:
             wrong = _wrong_step(procedure, items[at].step, rng, defect)
             items[at] = replace(items[at], step=wrong, is_deviating=True)
-            return items, [(EventType.STEP_DEVIATION, at, None)]
+            return items, [_Broken(EventType.STEP_DEVIATION, at)]
         case _:
             return items, []
 
@@ -182,6 +201,7 @@ def _acts(
     now = LEAD_SEC
     for item in items:
         now += float(rng.exponential(operator.pause_sec)) if operator.pause_sec > 0 else 0.0
+        now += item.pause_sec
         jitter = float(np.exp(rng.normal(0, operator.step_jitter)))
         length = item.step.duration_sec / operator.tempo * jitter * item.stretch
         spot = procedure.spots[item.step.spot_index].at
@@ -205,24 +225,33 @@ def _acts(
     return tuple(acts)
 
 
-def _truth(
-    broken: list[tuple[EventType, int, int | None]], segments: tuple[Segment, ...]
-) -> tuple[TrueEvent, ...]:
+def _truth(broken: Sequence[_Broken], segments: tuple[Segment, ...]) -> tuple[TrueEvent, ...]:
     """Give every defect its place in the trainee's film."""
-    events = []
-    for kind, index, other in broken:
-        if kind is EventType.MISSING_STEP:
-            events.append(
-                TrueEvent(kind, index, _gap(index, segments), detail=_where(index, segments))
-            )
-            continue
-        wanted = {index, other} - {None}
-        shown = [s for s in segments if s.step_index in wanted]
-        if kind is EventType.REPEATED_STEP:
-            shown = [s for s in shown if s.is_extra]
-        span = TimeSpan(shown[0].span.start_sec, shown[-1].span.end_sec)
-        events.append(TrueEvent(kind, index, span, other_step_index=other))
-    return tuple(events)
+    return tuple(
+        TrueEvent(
+            item.type,
+            item.step_index,
+            _span(item, segments),
+            item.other_step_index,
+            _where(item.step_index, segments)
+            if item.type is EventType.MISSING_STEP
+            else item.detail,
+        )
+        for item in broken
+    )
+
+
+def _span(item: _Broken, segments: tuple[Segment, ...]) -> TimeSpan:
+    """Where a defect is seen."""
+    if item.type is EventType.MISSING_STEP:
+        return _gap(item.step_index, segments)
+    wanted = {item.step_index, item.other_step_index} - {None}
+    shown = [s for s in segments if s.step_index in wanted]
+    if item.detail == "idle":
+        return TimeSpan(shown[0].span.end_sec, shown[-1].span.start_sec)
+    if item.type is EventType.REPEATED_STEP:
+        shown = [s for s in shown if s.is_extra]
+    return TimeSpan(shown[0].span.start_sec, shown[-1].span.end_sec)
 
 
 def _gap(index: int, segments: tuple[Segment, ...]) -> TimeSpan:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError
-from sopilot.core.records import Step
+from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.generated.bench import add_clutter, add_items, paint_bench
 from sopilot.evaluation.generated.canvas import MARGIN_UNITS, Canvas, cast_shadow, new_mask
@@ -134,6 +134,8 @@ def film(
 def gold_steps(gold: Film) -> tuple[Step, ...]:
     """The steps with names and bounds in a good film; a pause is split between its neighbours.
 
+    All are staged: reach, carry, work, put back.
+
     Raises InputError when the film does not show every step once, in order.
     """
     order = [segment.step_index for segment in gold.segments]
@@ -148,6 +150,7 @@ def gold_steps(gold: Film) -> tuple[Step, ...]:
             name_ja=step.name_ja,
             name_en=step.name_en,
             span=TimeSpan(round(bounds[index], 3), round(bounds[index + 1], 3)),
+            kind=StepKind.STAGED,
         )
         for index, step in enumerate(gold.procedure.steps)
     )

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compose import (
+from benchmarks.verdicts.compose import (
     UNIT_SEC,
     Clip,
     Cut,
     Library,
-    common_steps,
+    clean_steps,
     gold_cut,
     marked_steps,
     suite,
 )
+from sopilot.core.records import StepKind
 
 STEPS = [1, 2, 4, 5, 7, 8, 9]
 
@@ -102,6 +103,7 @@ def test_a_gold_is_the_whole_clips_with_their_joints(library: Library) -> None:
     steps = marked_steps(cut)
     assert len(cut.units) == sum(library["002", step].unit_count for step in STEPS)
     assert [step.index for step in steps] == list(range(len(STEPS)))
+    assert {step.kind for step in steps} == {StepKind.CYCLIC}
 
 
 @pytest.mark.parametrize(("ratio", "gone"), [(0.05, False), (0.06, True)])
@@ -111,4 +113,14 @@ def test_shared_footage_is_left_out_in_both_directions(
     row = {"execution": "003", "step": 4, "also_in": "002", "share": ratio}
     (tmp_path / "duplicates.json").write_text(json.dumps([row]))
     for one, other in (("002", "003"), ("003", "002")):
-        assert (4 in common_steps(library, tmp_path, one, other)) is not gone
+        assert (4 in clean_steps(library, tmp_path, [one], other)) is not gone
+
+
+def test_fused_golds_keep_the_steps_that_are_clean_for_each(
+    library: Library, tmp_path: Path
+) -> None:
+    library = library | {("004", s): Clip("004", s, Path("none"), 40) for s in STEPS[1:]}
+    row = {"execution": "003", "step": 4, "also_in": "002", "share": 0.5}
+    (tmp_path / "duplicates.json").write_text(json.dumps([row]))
+    assert clean_steps(library, tmp_path, ["003", "004"], "002") == [2, 5, 7, 8, 9]
+    assert clean_steps(library, tmp_path, ["004"], "002") == STEPS[1:]

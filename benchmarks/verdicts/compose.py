@@ -1,7 +1,7 @@
 """Composes hand-wash procedures with exact truth from clips of single steps.
 
-A cut is a list of units, each four neighbouring frames of one clip; `encode` writes it as a real
-video. Protocol: docs/scoring.md 7. Footage that two executions share is left out (`common_steps`).
+A cut is a list of units, each four neighbouring frames of one clip; `shown` gives its pictures.
+Footage that two executions share is left out (`clean_steps`). Called by `handwash`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sopilot.core.records import Limits, Step, VideoInfo
+from benchmarks.verdicts.retake import Picture, frames
+from sopilot.core.records import Limits, Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.truth import TrueEvent
-from sopilot.media.decode import run_pass
-from sopilot.media.encode import VideoWriter
 from sopilot.media.probe import probe
 from sopilot.sop.comparison import EventType
 
@@ -35,7 +33,6 @@ TEMPO_SD, STEP_SD = 0.08, 0.10
 OVER_TIME_RATIO, FREEZE_SEC = 2.1, 6.0
 _LIMITS = Limits(max_pixels=1920 * 1080, max_duration_sec=600.0, min_duration_sec=1.0)
 
-Picture = NDArray[np.uint8]
 Look = Literal["as filmed", "static", "noise"]
 
 
@@ -97,18 +94,18 @@ def read_library(folder: Path) -> Library:
     return library
 
 
-def common_steps(library: Library, folder: Path, gold: str, trainee: str) -> list[int]:
-    """Steps that both executions have, without those whose footage the two share (> 5 %)."""
+def clean_steps(library: Library, folder: Path, golds: Sequence[str], trainee: str) -> list[int]:
+    """Steps that the trainee and every gold have, without those whose footage the trainee shares
+    with any of the golds (more than SHARED_RATIO, either way round)."""
     rows = json.loads((folder / "duplicates.json").read_text())
-    pairs = ((gold, trainee), (trainee, gold))
+    pairs = {pair for gold in golds for pair in ((gold, trainee), (trainee, gold))}
     shared = {
         row["step"]
         for row in rows
         if (row["execution"], row["also_in"]) in pairs and row["share"] > SHARED_RATIO
     }
-    own = {step for execution, step in library if execution == gold}
-    other = {step for execution, step in library if execution == trainee}
-    return sorted((own & other) - shared)
+    own = [{step for execution, step in library if execution == one} for one in (*golds, trainee)]
+    return sorted(set.intersection(*own) - shared)
 
 
 def gold_cut(library: Library, execution: str, steps: Sequence[int]) -> Cut:
@@ -122,8 +119,10 @@ def gold_cut(library: Library, execution: str, steps: Sequence[int]) -> Cut:
 
 
 def marked_steps(cut: Cut) -> tuple[Step, ...]:
-    """The joints of a gold as marked steps, indexed 0.. in their order."""
-    return tuple(Step(index=index, span=span) for index, span in enumerate(cut.scenes))
+    """The joints of a gold as marked steps, indexed 0.. in their order; rubbing is cyclic."""
+    return tuple(
+        Step(index=index, span=span, kind=StepKind.CYCLIC) for index, span in enumerate(cut.scenes)
+    )
 
 
 def suite(library: Library, execution: str, steps: Sequence[int], seed: int) -> list[Cut]:
@@ -289,16 +288,8 @@ def _placed(
     return TrueEvent(what.type, what.step_index, span, what.other_step_index, what.detail)
 
 
-def encode(cut: Cut, library: Library, path: Path, crf: int = 23) -> None:
-    """Write a cut as H.264."""
-    first = _pictures(library[cut.execution, cut.units[0].step].path)
-    height, width = first[0].shape[:2]
-    with VideoWriter(path, (width, height), fps=RATE_FPS, crf=crf) as writer:
-        for picture in _shown(cut, library):
-            writer.write(picture)
-
-
-def _shown(cut: Cut, library: Library) -> Iterator[Picture]:
+def shown(cut: Cut, library: Library) -> Iterator[Picture]:
+    """The pictures of a cut, (h, w, 3) uint8 bgr at RATE_FPS."""
     rng = np.random.default_rng(5)
     for unit in cut.units:
         at = cut.units[10] if cut.look == "static" else unit
@@ -314,23 +305,4 @@ def _shown(cut: Cut, library: Library) -> Iterator[Picture]:
 @lru_cache(maxsize=14)
 def _pictures(path: Path) -> tuple[Picture, ...]:
     """All frames of a clip; 14 clips are about 650 MB."""
-    info = probe(path, _LIMITS, "0" * 64)
-    taker = _Taker()
-    run_pass(path, info, [taker])
-    return tuple(taker.pictures)
-
-
-class _Taker:
-    """A consumer that keeps every frame."""
-
-    rate_fps: float | None = None
-    pixel_format: Literal["bgr24"] = "bgr24"
-
-    def __init__(self) -> None:
-        self.pictures: list[Picture] = []
-
-    def size_px(self, info: VideoInfo) -> tuple[int, int]:
-        return info.width_px, info.height_px
-
-    def take(self, _time_sec: float, picture: Picture) -> None:
-        self.pictures.append(picture.copy())
+    return tuple(frames(path))
