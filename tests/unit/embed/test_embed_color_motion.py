@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from embed_scenes import HEIGHT, SCENE, WIDTH, Picture, features_of, fed, info
 from numpy.typing import NDArray
 
 from sopilot.core.errors import NoFrames
-from sopilot.core.records import Role, VideoInfo
+from sopilot.core.records import Role
 from sopilot.embed.activity import activity_of
 from sopilot.embed.base import VideoFeatures
-from sopilot.embed.color_motion import ColorMotionConsumer, ColorMotionEmbedder, analysis_size
+from sopilot.embed.color_motion import analysis_size
 from sopilot.embed.rerecording import draw_rerecording
 
-WIDTH, HEIGHT = 192, 108
-RNG = np.random.default_rng(11)
-TABLE = cv2.GaussianBlur(RNG.integers(60, 180, (HEIGHT, WIDTH, 3), np.uint8), (0, 0), 2)
-HAND = cv2.GaussianBlur(RNG.integers(0, 255, (30, 36, 3), np.uint8), (0, 0), 1.5) // 2 + (
-    20,
-    40,
-    110,
-)
-Picture = NDArray[np.uint8]
-
-
-def info(width: int = WIDTH, height: int = HEIGHT) -> VideoInfo:
-    return VideoInfo(width, height, 0, 10, False, 10, "h264", "yuv420p", False, 1, "")
-
-
-def scene(index: int) -> Picture:
-    """A hand that circles fast over the table and wanders slowly across it."""
-    picture = TABLE.copy()
-    turn = index / 10 * 2 * np.pi
-    x = int(80 + 45 * np.sin(index / 37) + 12 * np.cos(turn * (0.5 + index % 80 / 100)))
-    y = int(38 + 20 * np.cos(index / 23) + 12 * np.sin(turn * 0.7))
-    picture[y : y + 30, x : x + 36] = HAND
-    return picture
-
-
-SCENE = [scene(index) for index in range(140)]
-
-
-def fed(pictures: Iterable[Picture], role: Role) -> tuple[ColorMotionConsumer, float]:
-    """A consumer that took the pictures, and their duration in seconds."""
-    consumer = ColorMotionEmbedder().consumer(info(), role)
-    count = 0
-    for picture in pictures:
-        picture.setflags(write=False)
-        consumer.take(count / 10, picture)
-        count += 1
-    return consumer, count / 10
-
-
-def features_of(pictures: Iterable[Picture], role: Role = Role.TRAINEE) -> VideoFeatures:
-    consumer, duration_sec = fed(pictures, role)
-    return consumer.finish(duration_sec)
-
-
+RNG = np.random.default_rng(12)
 BASE = features_of(SCENE)
+GOLD = features_of(SCENE, Role.GOLD)
 
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32], floor: float) -> float:
@@ -149,15 +108,48 @@ def test_no_frame_is_an_error() -> None:
         features_of([])
 
 
-def test_golds_carry_rerecordings_that_resemble_them() -> None:
-    gold = features_of(SCENE, Role.GOLD)
-    assert gold.version_count == 2
-    assert (gold.block("crop") == BASE.block("crop")).all()
-    for version in (1, 2):
-        other = gold.block("crop", version)
-        assert not np.array_equal(other, gold.block("crop"))
-        assert likeness(gold.block("crop"), other, 0.03) > 0.4
-        assert likeness(gold.block("layout"), gold.block("layout", version), 0.02) > 0.8
+FRAMED = tuple(f"crop~{number}" for number in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("made", "rerecordings", "framings"),
+    [(BASE, (), FRAMED[:2]), (GOLD, ("@1", "@2"), FRAMED)],
+    ids=["trainee", "gold"],
+)
+def test_golds_carry_more_views_than_trainees(
+    made: VideoFeatures, rerecordings: tuple[str, ...], framings: tuple[str, ...]
+) -> None:
+    shown = {block + tail for block in ("crop", "layout", "rhythm") for tail in ("", *rerecordings)}
+    assert set(made.blocks) == shown | set(framings)
+    assert made.framings("crop") == framings
+    for block in ("crop", "layout", "rhythm"):
+        assert made.rerecordings(block) == tuple(block + tail for tail in rerecordings)
+
+
+def test_what_a_trainee_carries_is_the_same_in_a_gold() -> None:
+    for name in BASE.blocks:
+        assert BASE.blocks.half(name).tobytes() == GOLD.blocks.half(name).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "floor", "least"), [("crop", 0.03, 0.4), ("layout", 0.02, 0.8), ("rhythm", 0.02, 0.4)]
+)
+def test_rerecordings_resemble_the_gold(name: str, floor: float, least: float) -> None:
+    for other in GOLD.rerecordings(name):
+        assert not np.array_equal(GOLD.block(other), GOLD.block(name))
+        assert likeness(GOLD.block(name), GOLD.block(other), floor) > least
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_framings_resemble_the_same_clips_more_than_others(name: str) -> None:
+    own, framed = GOLD.block("crop"), GOLD.block(name)
+    others = [likeness(own, np.roll(framed, shift, axis=0), 0.03) for shift in (5, 10, 15)]
+    assert likeness(own, framed, 0.03) > 0.1 + max(others)
+
+
+def test_the_framings_of_every_video_resemble_most() -> None:
+    levels = [likeness(GOLD.block("crop"), GOLD.block(name), 0.03) for name in FRAMED]
+    assert min(levels[:2]) > max(levels[2:])
 
 
 def test_a_slow_source_that_repeats_frames_still_moves() -> None:

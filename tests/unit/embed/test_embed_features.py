@@ -54,13 +54,13 @@ def test_a_file_of_features_is_read_as_far_as_it_is_asked(tmp_path: Path) -> Non
     path.write_bytes(given.to_bytes())
     stored = VideoFeatures.from_file(path)
     assert stored.to_bytes() == given.to_bytes()
-    assert stored.version_count == 1
+    assert stored.rerecordings("crop") == ("crop@1",)
     thin = VideoFeatures.from_file(path, most_clips=4)
     assert thin.clip_count == 4
     assert thin.clip_spans.tolist() == given.clip_spans[::3].tolist()
-    assert np.array_equal(thin.block("crop", 1), given.block("crop", 1)[::3])
+    assert np.array_equal(thin.block("crop@1"), given.block("crop@1")[::3])
     with pytest.raises(InputError, match="crop@2"):
-        thin.block("crop", 2)
+        thin.block("crop@2")
     path.write_bytes(b"gone")
     with pytest.raises(StoreError, match="ingest"):
         stored.block("crop")
@@ -89,18 +89,41 @@ def test_features_that_cannot_be_are_refused(changed: dict[str, Any]) -> None:
         features(**changed)
 
 
-@pytest.mark.parametrize("name", ["Crop", "crop@0", "", "a b"])
+@pytest.mark.parametrize(
+    "name", ["Crop", "crop@0", "crop~0", "crop~", "crop~01", "crop@1~1", "", "a b"]
+)
 def test_block_names_are_checked(name: str) -> None:
     with pytest.raises(InputError, match="block"):
         Blocks({name: np.zeros((1, 1))})
 
 
-def test_versions_are_counted_and_looked_up() -> None:
+VARIED = ("crop", "crop@2", "crop@10", "crop@1", "crop~11", "crop~2", "crop_wide", "crop_wide@3")
+
+
+@pytest.mark.parametrize(
+    ("name", "rerecordings", "framings"),
+    [
+        ("crop", ("crop@1", "crop@2", "crop@10"), ("crop~2", "crop~11")),
+        ("crop_wide", ("crop_wide@3",), ()),
+        ("layout", (), ()),
+    ],
+)
+def test_views_of_a_block_are_listed_in_number_order(
+    name: str, rerecordings: tuple[str, ...], framings: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = features(blocks=Blocks({each: np.zeros((2, 3)) for each in VARIED}))
+    (tmp_path / "features").write_bytes(made.to_bytes())
+    for given in (made, VideoFeatures.from_file(tmp_path / "features")):
+        assert given.rerecordings(name) == rerecordings
+        assert given.framings(name) == framings
+
+
+def test_a_block_is_looked_up_by_its_whole_name() -> None:
     made = features()
-    assert made.version_count == 1
-    assert (made.block("crop", 1) == made.blocks["crop@1"]).all()
+    assert (made.block("crop@1") == made.blocks["crop@1"]).all()
+    assert not np.array_equal(made.block("crop@1"), made.block("crop"))
     with pytest.raises(InputError, match="crop@2"):
-        made.block("crop", 2)
+        made.block("crop@2")
 
 
 def test_golds_and_trainees_share_a_comparison_key_but_not_a_fingerprint(tmp_path: Path) -> None:
