@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decode import LIMITS, PictureCounter, decode_only, opencv_sampling
-from benchmarks.features import HOP_SEC, STEP_COUNT, clip_count_of, make_case
+from benchmarks.features import HOP_SEC, STEP_COUNT, WIDTHS, clip_count_of, make_case
 from benchmarks.footage import renamed, repeated
 from sopilot.media.decode import run_pass
 from sopilot.media.encode import VideoWriter
@@ -55,7 +55,13 @@ def test_case_has_the_length_that_its_row_names() -> None:
     for features in (case.gold, case.trainee):
         assert features.duration_sec == pytest.approx(150.0, abs=HOP_SEC)
     assert len(case.steps) == STEP_COUNT
-    assert (case.gold.version_count, case.trainee.version_count) == (2, 0)
+
+
+def test_case_has_the_rerecordings_that_the_embedder_makes() -> None:
+    case = make_case(20)
+    for name in WIDTHS:
+        assert case.gold.rerecordings(name) == (f"{name}@1", f"{name}@2")
+        assert case.trainee.rerecordings(name) == ()
 
 
 def test_case_makes_the_order_search_do_its_work() -> None:
