@@ -87,6 +87,7 @@ def test_exchanged_steps_are_a_swap(data: st.DataObject) -> None:
 def test_every_kind_of_edit_is_named(order: list[int], kind: str, steps: tuple[int, ...]) -> None:
     found = _search(order, 6)
     assert [(e.kind, e.steps) for e in found.edits] == [(kind, steps)]
+    assert found.edits[0].shown == ((5,) if kind == "replace" else ())
     assert [slot.step for slot in found.slots] == order
 
 
