@@ -97,6 +97,52 @@ def test_two_neighbouring_runs_the_other_way_are_one_exchange(data: st.DataObjec
     assert [slot.edit for slot in found.slots[first:last]] == [0] * (one + other)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_a_run_shown_again_later_is_one_insertion(data: st.DataObject) -> None:
+    count = data.draw(st.integers(6, 14))
+    first = data.draw(st.integers(0, count - 3))
+    stop = data.draw(st.integers(first + 2, min(count - 1, first + 6)))
+    again = data.draw(st.integers(stop + 1, count))
+    order = span(0, again) + span(first, stop) + span(again, count)
+    found = found_in(order, count)
+    assert told(found.edits) == [("insert", span(first, stop), [])]
+    assert steps_of(found) == order
+
+
+@pytest.mark.parametrize(("first", "stop"), [(0, 3), (2, 4), (4, 9), (7, 12)])
+def test_a_run_shown_twice_in_a_row_is_one_insertion(first: int, stop: int) -> None:
+    # A chunk beside it may count as shown twice: the same pictures, cut elsewhere.
+    order = span(0, stop) + span(first, 12)
+    found = found_in(order, 12)
+    assert [edit.kind for edit in found.edits] == ["insert"]
+    assert set(span(first, stop)) <= set(found.edits[0].steps)
+    assert len(found.edits[0].steps) <= stop - first + 1
+    assert found.evidence == pytest.approx(value_of(shown(order, 12), classes_of(12), order))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_another_run_shown_instead_is_one_replacement(data: st.DataObject) -> None:
+    count, length = data.draw(st.integers(12, 15)), data.draw(st.integers(2, 3))
+    gone = data.draw(st.integers(0, count - length))
+    free = [k for k in range(count - length + 1) if abs(k - gone) > length]
+    instead = data.draw(st.sampled_from(free))
+    there = span(instead, instead + length)
+    order = span(0, gone) + there + span(gone + length, count)
+    found = found_in(order, count)
+    assert told(found.edits) == [("replace", span(gone, gone + length), there)]
+    assert steps_of(found) == order
+
+
+@pytest.mark.parametrize(("taken", "there"), [(3, 2), (2, 3), (4, 3), (3, 4)])
+def test_a_replacement_may_be_a_chunk_shorter_or_longer(taken: int, there: int) -> None:
+    order = span(0, 8) + span(1, 1 + there) + span(8 + taken, 14)
+    found = found_in(order, 14)
+    assert told(found.edits) == [("replace", span(8, 8 + taken), span(1, 1 + there))]
+    assert steps_of(found) == order
+
+
 def test_a_longer_missing_run_is_still_one_deletion() -> None:
     found = found_in(span(0, 3) + span(10, 18), 18)
     assert told(found.edits) == [("delete", span(3, 10), [])]
@@ -208,7 +254,7 @@ def test_a_reference_hides_no_other_run() -> None:
     assert told(found.edits) == [("delete", span(7, 10), [])]
 
 
-FEW = [order for count in (2, 3) for order in permutations(range(count))]
+FEW = [order for count in (1, 2, 3) for order in permutations(range(count))]
 
 
 @pytest.mark.parametrize("order", FEW, ids=str)
