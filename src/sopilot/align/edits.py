@@ -7,7 +7,7 @@ Called by `align.search`. A slot is one occurrence of a step; a candidate keeps 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 EditKind = Literal["delete", "swap", "move", "replace", "insert", "exchange"]
@@ -23,6 +23,11 @@ class Prices:
     insert: float = 2.0
     replace: float = 6.0
     further_step: float = 3.0
+
+    def scaled(self, factor: float) -> Prices:
+        """All prices times a factor > 0."""
+        values = {item.name: getattr(self, item.name) * factor for item in fields(self)}
+        return Prices(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,14 @@ def foreign_run(
 ) -> Iterator[Candidate]:
     """The run shown again before one of the places, or in the place of about as many slots."""
     middle = tuple(run)
+    # The shorter of two runs that explain as much.
+    length_price = prices.further_step * (len(run) - 1) / 10
     for head in places:
-        price = prices.edit + prices.insert
+        price = prices.edit + prices.insert + length_price
         yield Candidate("insert", head, middle, head, head, head, price)
         for tail in range(head + max(1, len(run) - 1), min(len(order), head + len(run) + 1) + 1):
             if order[head:tail] != middle:
-                price = prices.edit + prices.replace
+                price = prices.edit + prices.replace + length_price
                 yield Candidate("replace", head, middle, tail, head, tail, price)
 
 

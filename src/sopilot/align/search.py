@@ -193,6 +193,8 @@ def _best_edit(
     """The edit with the largest gain over its price, what it is worth, and the spare evidence."""
     order = tuple(slot.step for slot in slots)
     listed = _listed(problem, order)
+    if not listed:
+        return None, worth, 0.0
     values = evaluate(problem.sums, problem.classes, order, listed)
     net = values - np.array([item.price for item in listed]) - worth.net
     allowances = np.zeros(len(listed))
@@ -230,7 +232,7 @@ def _foreign_runs(
     cuts = best_cuts(prefix_tables(problem.sums, chain, shortest), problem.sums, chain, shortest)
     explained = _explained(problem.sums, chain, cuts)
     count = len(problem.classes.parts)
-    tables = np.repeat(-explained[None], count, axis=0)
+    tables = np.repeat(explained[None], count, axis=0)
     found: list[tuple[float, range, range]] = []
     for length in range(1, min(runs.longest, count) + 1):
         rows = np.arange(count - length + 1)
@@ -276,7 +278,7 @@ def _is_silent(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -
     if edit.kind == "delete":
         return unnamed.issuperset(order[edit.first : edit.second])
     if edit.kind == "replace":
-        return order[edit.first] in unnamed and edit.middle[0] in unnamed
+        return unnamed.issuperset((*order[edit.first : edit.second], *edit.middle))
     if edit.kind == "swap":
         return order[edit.first] in unnamed and order[edit.second] in unnamed
     return False

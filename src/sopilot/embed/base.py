@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
@@ -23,7 +23,7 @@ from sopilot.media.decode import FrameConsumer
 COMPRESSION_LEVEL: Final = 1  # higher levels gain under 2 % on half-precision descriptors
 _BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*([@~][1-9][0-9]*)?")
 _BLOCK: Final = "block."
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Blocks(Mapping[str, NDArray[np.float32]]):
@@ -114,6 +114,8 @@ class VideoFeatures:
     clip_spans: (n, 2) float64, start and end seconds in original video time, n >= 1; a clip that
     runs across a freeze spans it, though its frozen frames took no part. blocks: see `Blocks`.
     energy: (n,) float32, mean share of moving pixels, 0-1. freezes: ascending, each >= 1.5 s.
+    repeat_ratio: 0-1, sampled frames outside freezes that show the frame before once more, as a
+    camera slower than the sampling gives them.
     Raises InputError where the lengths disagree or a value is not finite.
     """
 
@@ -123,6 +125,7 @@ class VideoFeatures:
     energy: NDArray[np.float32]
     freezes: tuple[TimeSpan, ...]
     duration_sec: float
+    repeat_ratio: float = 0.0
 
     def __post_init__(self) -> None:
         count = len(self.clip_spans)
@@ -158,6 +161,15 @@ class VideoFeatures:
         found = (key for key in self.blocks if key.startswith(name + mark))
         return tuple(sorted(found, key=lambda key: int(key.partition(mark)[2])))
 
+    def clips(self, first: int, stop: int) -> VideoFeatures:
+        """The same video with the clips [first, stop) only; times stay those of the video."""
+        return replace(
+            self,
+            clip_spans=self.clip_spans[first:stop],
+            blocks=Blocks({name: self.blocks.half(name)[first:stop] for name in self.blocks}),
+            energy=self.energy[first:stop],
+        )
+
     def to_bytes(self) -> bytes:
         """npz without pickle; equal features give equal bytes."""
         target = io.BytesIO()
@@ -168,6 +180,7 @@ class VideoFeatures:
             self.energy,
             self.freezes,
             self.duration_sec,
+            self.repeat_ratio,
         ).write(target)
         return target.getvalue()
 
@@ -209,6 +222,7 @@ def _head(stored: ArrayFile) -> dict[str, Any]:
         "energy": stored.read("energy"),
         "freezes": tuple(TimeSpan(float(a), float(b)) for a, b in stored.read("freezes")),
         "duration_sec": float(head["duration_sec"]),
+        "repeat_ratio": float(head["repeat_ratio"]),
     }
 
 
@@ -233,6 +247,7 @@ class FeatureParts:
     energy: NDArray[np.float32]
     freezes: tuple[TimeSpan, ...]
     duration_sec: float
+    repeat_ratio: float = 0.0
 
     def write(self, target: Path | IO[bytes]) -> None:
         """The bytes of VideoFeatures.to_bytes, in the memory of one piece.
@@ -243,6 +258,7 @@ class FeatureParts:
             "format": _FORMAT,
             "producer": [self.producer.name, self.producer.version, self.producer.settings],
             "duration_sec": self.duration_sec,
+            "repeat_ratio": self.repeat_ratio,
         }
         freezes = np.array([(f.start_sec, f.end_sec) for f in self.freezes], np.float64)
         arrays = {
@@ -265,6 +281,7 @@ class FeatureParts:
             self.energy,
             self.freezes,
             self.duration_sec,
+            self.repeat_ratio,
         )
 
 

@@ -185,6 +185,7 @@ class ColorMotionConsumer:
             energy=np.repeat(self._views[0].energy(), copies),
             freezes=tuple(self._gate.freezes),
             duration_sec=duration_sec,
+            repeat_ratio=self._gate.repeat_count / len(self._times),
         )
 
     def _clips(self, duration_sec: float) -> tuple[NDArray[np.float64], int]:

@@ -53,6 +53,7 @@ class FreezeGate:
         self._redrawn: list[Frame] = []  # after the last still frame
         self._redrawn_count = 0
         self.freezes: list[TimeSpan] = []
+        self.repeat_count = 0  # still frames that belong to no freeze
 
     def take(self, time_sec: float, picture: NDArray[np.uint8]) -> list[Frame]:
         """One (h, w, 3) bgr frame; returns the frames that are now known to move."""
@@ -103,6 +104,8 @@ class FreezeGate:
             end_sec = self._redrawn[0][0] if self._redrawn else end_sec
             self.freezes.append(TimeSpan(self._shown_sec, end_sec))
             released = self._redrawn
+        else:
+            self.repeat_count += self._still_count
         self._still, self._redrawn = [], []
         self._still_count = self._redrawn_count = 0
         return released

@@ -61,6 +61,25 @@ def layout_of(occupied: NDArray[np.float32], motion: NDArray[np.float32]) -> NDA
     return np.concatenate([part @ _grid_blur() for part in parts], axis=1)
 
 
+def moved(rows: NDArray[np.float32], right_cells: float, down_cells: float) -> NDArray[np.float32]:
+    """(n, LAYOUT_LENGTH) as a camera sees it that is turned by so many cells; edges repeat."""
+    across = _line_shift(COLUMNS, right_cells)
+    along = _line_shift(ROWS, down_cells)
+    maps = rows.reshape(-1, ROWS, COLUMNS)
+    return np.asarray(along @ maps @ across.T, np.float32).reshape(len(rows), -1)
+
+
+def _line_shift(count: int, cells: float) -> NDArray[np.float32]:
+    """(count, count) matrix that moves a line of cells, linear in between."""
+    places = np.clip(np.arange(count) - cells, 0, count - 1)
+    lower = np.minimum(places.astype(np.int64), count - 2)
+    share = (places - lower).astype(np.float32)
+    matrix = np.zeros((count, count), np.float32)
+    matrix[np.arange(count), lower] = 1 - share
+    matrix[np.arange(count), lower + 1] += share
+    return matrix
+
+
 @cache
 def _grid_blur() -> NDArray[np.float32]:
     """(CELLS, CELLS) matrix of the Gaussian blur of one grid."""

@@ -19,6 +19,7 @@ from sopilot.sop.execution import Execution
 from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
 from sopilot.sop.model import TaskModel, read, require_comparable
+from sopilot.sop.timing import work_of
 
 ALGORITHM = "step-order-search-1"
 """Name of the method, recorded with every result."""
@@ -37,13 +38,15 @@ def compare(
 def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
     """Compare a trainee with a fitted model. Raises ProducerMismatch."""
     require_comparable(model.golds[0].features, trainee)
-    reading = read(model, trainee)
-    judged = judge(model, trainee, reading)
+    first, work = work_of(model, trainee)
+    reading = read(model, work)
+    judged = judge(model, work, reading)
     similarity = similarity_matrix(model, reading)
     structural = structural_terms(similarity)
     # In place: for long videos the matrix is the largest thing there is.
     distances = np.subtract(np.float32(1.0), similarity, out=similarity)
     path, cost = matched_path(model, judged.found, np.maximum(distances, 0.0, out=distances))
+    path[:, 1] += first
     gold = model.golds[0].features
     return Comparison(
         steps=model.steps,

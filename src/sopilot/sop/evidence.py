@@ -53,6 +53,11 @@ class Evidence:
     edits: tuple[AcceptedEdit, ...]
     steps: tuple[StepSlot, ...]
 
+    @property
+    def price_scale(self) -> float:
+        """What the evidence of edits is divided by before it is called weak or clear."""
+        return self.model.method.price_scale(self.reading.comparability)
+
 
 def step_slots(model: TaskModel, found: Sequence[Execution]) -> tuple[StepSlot, ...]:
     """The found slots that belong to a step; neighbouring chunks of one step are one slot."""

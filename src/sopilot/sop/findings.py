@@ -36,7 +36,7 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
     else:
         findings = _step_findings(evidence)
     findings += idle(evidence, findings)
-    findings += freezes(evidence)
+    findings += freezes(evidence, findings)
     findings = [item for item in findings if not _is_own(evidence.model, item)]
     key = lambda item: (item.trainee_span.start_sec, item.type, item.step_index or 0)  # noqa: E731
     return tuple(sorted(findings, key=key))

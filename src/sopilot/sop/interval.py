@@ -18,6 +18,7 @@ from sopilot.sop.compare import compare_with, trainee_steps
 from sopilot.sop.comparison import Comparison
 from sopilot.sop.judgement import judge
 from sopilot.sop.model import Reading, TaskModel, read
+from sopilot.sop.timing import work_of
 
 REPLICATES = 24
 QUANTILES = (2.5, 97.5)
@@ -41,6 +42,7 @@ def score_interval(
     score_of: 0-100 of a comparison. comparison: the one already made, else it is made here.
     """
     base = comparison or compare_with(model, trainee)
+    _, trainee = work_of(model, trainee)
     reading = read(model, trainee)
     rng = np.random.default_rng(seed)
     scores = [score_of(_replicate(model, trainee, reading, base, rng)) for _ in range(REPLICATES)]

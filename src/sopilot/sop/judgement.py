@@ -63,10 +63,11 @@ def _search(
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
     method = model.method
     chunked = method.chunks and not model.steps_are_marked
+    prices = method.chunk_prices if chunked else method.prices
     search = search_order(
         sums,
         classes,
-        method.chunk_prices if chunked else method.prices,
+        prices.scaled(method.price_scale(reading.comparability)),
         references=known,
         unnamed=unnamed,
         runs=method.chunk_runs if chunked else None,

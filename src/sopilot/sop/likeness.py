@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Evidence, StepSlot, strength_of
-from sopilot.sop.residual import StepClips, excess, step_distances, unlikeness
+from sopilot.sop.residual import StepClips, excess, repeats_alike, step_distances, unlikeness
 
 REVIEW_UNLIKE = {True: 1.9, False: 2.2}
 CLEAR_UNLIKE = {True: 2.3, False: 2.6}
@@ -23,6 +23,8 @@ other steps, so that the distances alone would judge it milder."""
 LEAST_LAYOUT = 0.55
 """Where the layout's confidence is less, the camera stands elsewhere or the hands fill the
 picture, and what is left of the parts says more about the person than about the step."""
+MOST_SURE = 1.5
+"""A video whose other steps are nearer to the gold than its re-recordings proves so much more."""
 LEAST_UNLIKE_CLIPS = 3
 """Fewer clips than this may all be blurred with a neighbour's."""
 COPY_SHARE = 0.5
@@ -62,17 +64,21 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         )
         for gold in evidence.model.golds
     ]
-    layout = evidence.reading.confidences.get("layout", 0.0)
-    if not slots or not tables[0].size or layout < LEAST_LAYOUT:
+    layout = evidence.reading.confidences.get("layout", 1.0)
+    if not slots or not evidence.reading.parts or layout < LEAST_LAYOUT:
         return np.zeros(len(slots))
-    levels = unlikeness(tables, tuple(evidence.model.golds[0].parts))
+    alike = all(repeats_alike(gold.features, evidence.trainee) for gold in evidence.model.golds)
+    levels = unlikeness(tables, tuple(evidence.model.golds[0].parts), with_motion=alike)
     ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
     several = len(evidence.model.golds) > 1
     for number, slot in enumerate(slots):
         beside = np.delete(ratios, number)
         if slot.kind is StepKind.CYCLIC or len(slot.clips) < LEAST_UNLIKE_CLIPS or _is_copy(slot):
             levels[number] = 0.0
-        elif len(beside) > 1 and ratios[number] < min(
+            continue
+        if len(beside) > 1:
+            levels[number] *= float(np.clip(np.median(beside), 1.0, MOST_SURE))
+        if len(beside) > 1 and ratios[number] < min(
             UNKNOWN_RATIO, UNKNOWN_BESIDE * float(np.median(beside))
         ):
             levels[number] = max(levels[number], CLEAR_UNLIKE[several])

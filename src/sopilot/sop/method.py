@@ -13,7 +13,7 @@ from sopilot.align.evidence import EvidenceSettings
 
 CLASSIFIER = EvidenceSettings()
 STEP_PRICES = Prices(edit=25.0, swap=4.0, move=4.0, replace=1.0)
-CHUNK_PRICES = Prices(edit=14.0, move=4.0, insert=4.0, replace=6.0)
+CHUNK_PRICES = Prices(edit=14.0, move=4.0, insert=14.0, replace=20.0)
 CHUNK_RUNS = Runs(2, 6)
 
 
@@ -21,6 +21,8 @@ CHUNK_RUNS = Runs(2, 6)
 class Method:
     """Constants of learning, search and tests. Ratios have no unit; nats are natural-log evidence.
 
+    sure_range: comparability from which prices fall, and at which they are sure_price of
+    themselves: the nearer a video is to the gold's own recordings, the less proves a difference.
     parts_per_step: classes of a staged step; a cyclic one has one. least_share: shortest showing of
     a part, relative to the gold's at the trainee's pace; cyclic_share: of a cyclic step, relative
     to an equal share of the trainee's clips, at most cyclic_clips. layout_gate: (low, width), the
@@ -33,6 +35,8 @@ class Method:
     evidence: EvidenceSettings = CLASSIFIER
     prices: Prices = STEP_PRICES
     parts_per_step: int = 3
+    sure_range: tuple[float, float] = (0.8, 0.95)
+    sure_price: float = 0.35
     least_share: float = 0.5
     cyclic_share: float = 0.85
     cyclic_clips: int = 9
@@ -45,6 +49,12 @@ class Method:
     chunk_sec: float = 2.4
     chunk_runs: Runs = CHUNK_RUNS
     chunk_prices: Prices = CHUNK_PRICES
+
+    def price_scale(self, comparability: float) -> float:
+        """What the prices of edits are multiplied with for a video of this comparability, 0-1."""
+        low, high = self.sure_range
+        share = min(1.0, max(0.0, (comparability - low) / (high - low)))
+        return 1.0 - share * (1.0 - self.sure_price)
 
 
 DEFAULT = Method()

@@ -24,12 +24,15 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.sop.comparison import Finding
 from sopilot.sop.method import DEFAULT, Method
+from sopilot.sop.register import registered
 from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances
 from sopilot.sop.segment import propose_steps
 from sopilot.sop.views import view_names
 
 LEAST_GAP_SEC = 2.0
 """Unmarked gold time of this length becomes a nameless unit of the order."""
+END_SEC = 1.0
+"""The rest of a video after the last whole clip is shorter than this."""
 EDGE_SEC = 0.3
 """Clips centred this near to a boundary show both steps and teach neither."""
 
@@ -163,7 +166,9 @@ def learn(
     marked = steps is not None and all(step.span is not None for step in steps) and len(steps) > 0
     named = tuple(steps) if marked and steps else propose_steps(first, steps)
     if method.chunks and not marked:
-        units = _taught(_chunks(named, method.chunk_sec), first)
+        chunks = _chunks(named, method.chunk_sec)
+        # A chunk of a gold that stands still there has no clips.
+        units = tuple(unit for unit in chunks if len(_clips_in(first, unit.span)))
     else:
         units = _taught(_units(named, first.duration_sec), first)
     spans = [[unit.span for unit in units]]
@@ -203,10 +208,13 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
     settings = model.method.evidence
     total = np.zeros((features.clip_count, model.class_count))
     points: dict[str, Similarity] = {}
+    shown: dict[str, Similarity] = {}
     gates: dict[str, float] = {}
     confidences: dict[str, float] = {}
     for name, view in model.views.items():
-        points[name] = place(view, features.block(name))
+        rows = registered(name, view, features.block(name))
+        shown[name] = rows
+        points[name] = place(view, rows)
         scores, cosines = class_scores(view, points[name], settings)
         framings = features.framings(name)[: model.method.read_framings]
         for other in framings:
@@ -219,7 +227,9 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
         gates[name] = _gate(confidences[name], model.method.layout_gate) if gates else 1.0
         points[name] = unit_rows(points[name])
         total += gates[name] * scores
-    return Reading(log_shares(total, settings), points, gates, confidences, part_rows(features))
+    return Reading(
+        log_shares(total, settings), points, gates, confidences, part_rows(features, shown=shown)
+    )
 
 
 def joint_points(points: Mapping[str, Similarity], gates: Mapping[str, float]) -> Similarity:
@@ -489,12 +499,18 @@ def cut_times(features: VideoFeatures, cuts: NDArray[np.int64]) -> list[float]:
     times = []
     for cut in cuts:
         if cut <= 0:
-            times.append(0.0)
+            times.append(float(features.clip_spans[0, 0]))
         elif cut >= len(centres):
-            times.append(features.duration_sec)
+            times.append(_end_sec(features))
         else:
             times.append(float(centres[cut - 1] + centres[cut]) / 2.0)
     return times
+
+
+def _end_sec(features: VideoFeatures) -> float:
+    """Where the last clip ends; the end of the video where that is near."""
+    last_sec = float(features.clip_spans[-1, 1])
+    return features.duration_sec if features.duration_sec - last_sec < END_SEC else last_sec
 
 
 def frozen_sec(features: VideoFeatures, span: TimeSpan) -> float:

@@ -14,7 +14,7 @@ from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Evidence, hull, strength_of
 from sopilot.sop.execution import Execution
 
-WEAK_NATS, CLEAR_NATS = 28.0, 46.0
+WEAK_NATS, CLEAR_NATS = 26.0, 46.0
 """Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
 
 
@@ -100,7 +100,7 @@ def _order_finding(
         shown = [item.span for item in evidence.found if item.unit == told.own] or shown
     return Finding(
         type=told.kind,
-        strength=nats_strength(edit.gain),
+        strength=nats_strength(edit.gain / evidence.price_scale),
         evidence=edit.gain,
         evidence_unit="nats",
         step_index=units[told.own].step,

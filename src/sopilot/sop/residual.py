@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sopilot.align.evidence import unit_rows
 from sopilot.embed.base import VideoFeatures
-from sopilot.embed.parts import PARTS
+from sopilot.embed.parts import MOTION, parts_of
 
 DISTANCE_FLOOR = 0.02
 BAND_SHARE = 0.3
@@ -25,18 +25,15 @@ LEAST_CLIPS = 3
 TOP_PARTS = 3
 """The mean of so many largest parts decides: a wrong tool shows in some, a wrong motion in others.
 """
-SPREAD_ONE_GOLD: Mapping[str, float] = {
-    "edges": 0.28,
-    "movement": 0.28,
-    "movement_change": 0.28,
-    "place": 0.39,
-    "place_change": 0.39,
-    "motion": 0.39,
-    "rhythm": 0.28,
-}
+SPREAD_ONE_GOLD = 0.28
+SPREAD_ONE_GOLD_LAYOUT = 0.39
+LAYOUT_PARTS = ("place", "place_change", "motion")
 SPREAD_MORE_GOLDS = 0.22
 """Standard deviation of a part over good executions, from one gold and its re-recordings, and from
 golds of several executions. Source: benchmarks/verdicts, generated tasks 101-106."""
+
+MOST_REPEATS = 0.05
+"""Difference in repeated frames from which movement cannot be compared."""
 
 Table = NDArray[np.float64]
 PartRows = Mapping[str, NDArray[np.float32]]
@@ -50,16 +47,18 @@ class StepClips:
     clips: range
 
 
-def part_rows(features: VideoFeatures, tail: str = "") -> PartRows:
+def part_rows(features: VideoFeatures, tail: str = "", shown: PartRows | None = None) -> PartRows:
     """Per part (n, d) float32 rows of length one, centred on the video.
 
-    tail: "@1", "@2" ... for a re-recording. Parts whose block is not there are left out.
+    tail: "@1", "@2" ... for a re-recording. shown: blocks to be used instead of the stored ones.
+    Parts whose block is not there are left out.
     """
+    instead = shown or {}
     rows: dict[str, NDArray[np.float32]] = {}
-    for name, (block, columns) in PARTS.items():
+    for name, (block, columns) in parts_of(features).items():
         if block + tail in features.blocks:
-            part = features.block(block + tail)[:, columns]
-            part -= part.mean(axis=0)
+            whole = instead[block] if block in instead else features.block(block + tail)
+            part = whole[:, columns] - whole[:, columns].mean(axis=0)
             if name == "rhythm":  # numbers of different kinds
                 spread = part.std(axis=0)
                 part /= spread + 0.1 * np.sqrt(np.mean(spread**2)) + 1e-9
@@ -92,23 +91,31 @@ def excess(distances: Table, nulls: Table) -> Table:
     count = beyond.shape[1]
     if count < 3:
         return np.zeros_like(beyond)
-    with np.errstate(invalid="ignore"):
-        others = [_nanmedian(np.delete(beyond, k, axis=1)) for k in range(count)]
+    others = [_nanmedian(np.delete(beyond, k, axis=1)) for k in range(count)]
     return np.asarray(beyond - np.stack(others, axis=1))
 
 
-def unlikeness(excesses: Sequence[Table], parts: Sequence[str]) -> NDArray[np.float64]:
+def unlikeness(
+    excesses: Sequence[Table], parts: Sequence[str], with_motion: bool = True
+) -> NDArray[np.float64]:
     """(steps,) how unlike every gold: per gold the mean of the largest parts in units of their
     spread over good executions, and of the golds the least; 0 where nothing can be said."""
+    used = [with_motion or name not in MOTION for name in parts]
     if len(excesses) > 1:
         spread = np.full(len(parts), SPREAD_MORE_GOLDS)
     else:
-        spread = np.array([SPREAD_ONE_GOLD[name] for name in parts])
+        wide = [name in LAYOUT_PARTS for name in parts]
+        spread = np.where(wide, SPREAD_ONE_GOLD_LAYOUT, SPREAD_ONE_GOLD)
     per_gold = []
     for table in excesses:
-        scaled = np.sort(np.nan_to_num(table / spread[:, None], nan=0.0), axis=0)
+        scaled = np.sort(np.nan_to_num(table / spread[:, None], nan=0.0)[used], axis=0)
         per_gold.append(scaled[-TOP_PARTS:].mean(axis=0))
     return np.asarray(np.min(per_gold, axis=0))
+
+
+def repeats_alike(gold: VideoFeatures, other: VideoFeatures) -> bool:
+    """Whether two cameras repeat frames about as often, so that movement can be compared."""
+    return abs(gold.repeat_ratio - other.repeat_ratio) <= MOST_REPEATS
 
 
 def _shares(count: int) -> NDArray[np.float64]:
@@ -118,9 +125,5 @@ def _shares(count: int) -> NDArray[np.float64]:
 def _nanmedian(table: Table) -> NDArray[np.float64]:
     """(parts,) median over the steps that have a value; 0 where none has."""
     known = ~np.isnan(table)
-    return np.array(
-        [
-            np.median(row[mask]) if mask.any() else 0.0
-            for row, mask in zip(table, known, strict=True)
-        ]
-    )
+    rows = zip(table, known, strict=True)
+    return np.array([np.median(row[mask]) if mask.any() else 0.0 for row, mask in rows])

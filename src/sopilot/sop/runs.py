@@ -14,7 +14,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
 from sopilot.sop.evidence import Evidence, hull, strength_of
 
-WEAK_NATS, CLEAR_NATS = 20.0, 46.0
+WEAK_NATS, CLEAR_NATS = 14.0, 26.0
 LEAST_MISSING_STRENGTH = 0.9
 MOST_OF_STEP = 0.6
 """A run that covers so much of several proposed steps is told step by step."""
@@ -57,7 +57,10 @@ def _missing(evidence: Evidence, run: range, nats: float) -> Iterator[Finding]:
     for step, part in zip(told, pairwise([*edges, run.stop]), strict=True):
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=max(LEAST_MISSING_STRENGTH, strength_of(nats, WEAK_NATS, CLEAR_NATS)),
+            strength=max(
+                LEAST_MISSING_STRENGTH,
+                strength_of(nats / evidence.price_scale, WEAK_NATS, CLEAR_NATS),
+            ),
             evidence=nats,
             evidence_unit="nats",
             step_index=step,
@@ -83,7 +86,7 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
     shown = [item.span for item in slots] or [_place_of(evidence, min(edit.steps))]
     return Finding(
         type=kind,
-        strength=strength_of(edit.gain, WEAK_NATS, CLEAR_NATS),
+        strength=strength_of(edit.gain / evidence.price_scale, WEAK_NATS, CLEAR_NATS),
         evidence=edit.gain,
         evidence_unit="nats",
         step_index=_step(evidence, edit.steps),

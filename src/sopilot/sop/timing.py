@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sopilot.core.records import StepKind
+from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import (
     LEAST_MOVING_SEC,
@@ -17,11 +18,14 @@ from sopilot.sop.evidence import (
     slot_at,
     usual_sec,
 )
+from sopilot.sop.model import TaskModel
 
 OVER_RATIO, OVER_SEC = 1.65, 3.0
 IDLE_SEC = 6.0
 IDLE_ENERGY_RATIO = 0.35
 FREEZE_SEC = 1.5
+EDGE_SEC, MOST_EDGE_SEC = 0.3, 10.0
+"""A freeze this near to the start or end, and no longer, may lie outside the work."""
 
 
 def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
@@ -68,14 +72,33 @@ def _usual_dwell_sec(slots: Sequence[StepSlot], slot: StepSlot, pace: float) -> 
     return beside_sec if slot.kind is StepKind.CYCLIC else max(own_sec, beside_sec)
 
 
+def work_of(model: TaskModel, trainee: VideoFeatures) -> tuple[int, VideoFeatures]:
+    """The video without the time before the work begins and after it ends: clips with hardly any
+    of the golds' movement. Returns the first clip left, and the features from there on."""
+    moving = np.flatnonzero(trainee.energy >= quiet_level(model))
+    if len(moving) == 0:
+        return 0, trainee
+    first, last = int(moving[0]), int(moving[-1])
+    # A clip shows 1.6 s; the neighbours of a moving one see the work begin and end.
+    first, stop = max(0, first - 1), min(trainee.clip_count, last + 2)
+    if stop - first == trainee.clip_count:
+        return 0, trainee
+    return first, trainee.clips(first, stop)
+
+
+def quiet_level(model: TaskModel) -> float:
+    """Energy below which hardly anything moves, by what the golds' calmest clips show."""
+    energy = np.concatenate([gold.features.energy for gold in model.golds])
+    return float(np.percentile(energy, 10)) * IDLE_ENERGY_RATIO
+
+
 def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
     """Long pauses: clips with hardly any of the golds' movement, outside known over-time.
 
     Only what goes beyond the longest pause that a gold makes in the same unit counts.
     """
     golds = evidence.model.golds
-    energy = np.concatenate([gold.features.energy for gold in golds])
-    level = float(np.percentile(energy, 10)) * IDLE_ENERGY_RATIO
+    level = quiet_level(evidence.model)
     usual = [pauses(gold.features, level) for gold in golds]
     for span, pause_sec in pauses(evidence.trainee, level):
         told = any(f.type is EventType.OVER_TIME and f.trainee_span.iou(span) > 0.3 for f in known)
@@ -95,11 +118,21 @@ def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
         )
 
 
-def freezes(evidence: Evidence) -> Iterator[Finding]:
-    """Frozen pictures, unless a gold stands still as long in the same step."""
+def freezes(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
+    """Frozen pictures, unless a gold stands still as long in the same step.
+
+    A picture that stands before the work begins or after it ends hides nothing as long as the
+    first or the last step is there.
+    """
+    absent = {item.detail for item in known if item.type is EventType.MISSING_STEP}
+    end_sec = evidence.trainee.duration_sec
     golds = evidence.model.golds
     usual = [[(own, own.duration_sec) for own in gold.features.freezes] for gold in golds]
     for freeze in evidence.trainee.freezes:
+        before = freeze.start_sec <= EDGE_SEC and "start" not in absent
+        after = freeze.end_sec >= end_sec - EDGE_SEC and "tail" not in absent
+        if (before or after) and freeze.duration_sec <= MOST_EDGE_SEC:
+            continue
         if freeze.duration_sec < usual_sec(evidence, usual, freeze) + FREEZE_SEC:
             continue
         unit = evidence.model.units[slot_at(evidence.found, freeze).unit]
