@@ -14,7 +14,7 @@ from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan, timecode
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.profile import Severity
-from sopilot.sop.schemas import Decision
+from sopilot.sop.schemas import Decision, DecisionBasis
 
 Language = Literal["ja", "en"]
 Wording = tuple[str, str]
@@ -138,20 +138,45 @@ def deviation_comment(finding: Finding, steps: Mapping[int, Step]) -> Wording:
     }
     index, other = finding.step_index, finding.other_step_index
     ja_step, en_step = step_label(index, steps, "ja"), step_label(index, steps, "en")
+    tail_ja, tail_en = _tail(finding)
     return (
         ja.format(
             step=ja_step,
             other=step_label(other, steps, "ja"),
             near=f"{ja_step}で" if index is not None else "",
             **shown,
-        ),
+        )
+        + tail_ja,
         en.format(
             step=en_step,
             other_en=step_label(other, steps, "en").replace("Step", "step", 1),
             near_en=f" at {en_step.replace('Step', 'step', 1)}" if index is not None else "",
             **shown,
-        ),
+        )
+        + tail_en,
     )
+
+
+def _tail(finding: Finding) -> Wording:
+    """What limits a statement: another explanation, and that somebody must look."""
+    ja, en = _ALTERNATIVES.get(finding.alternative, ("", ""))
+    if finding.certainty == "review":
+        return ja + "（要確認）", en + " (to be reviewed)"
+    return ja, en
+
+
+_ALTERNATIVES: Mapping[EventType | None, Wording] = MappingProxyType(
+    {
+        EventType.MISSING_STEP: (
+            "（または実施されていません）",
+            ", or was not performed at all",
+        ),
+        EventType.STEP_DEVIATION: (
+            "（または別のやり方で実施されています）",
+            ", or was done in a different way",
+        ),
+    }
+)
 
 
 def _variant(finding: Finding, ratio: float | None) -> str | None:
@@ -164,8 +189,18 @@ def _variant(finding: Finding, ratio: float | None) -> str | None:
     return "other" if has_other and finding.type in two_step_types else None
 
 
-def summary_comment(score: float, decision: Decision, counts: Mapping[Severity, int]) -> Wording:
-    """The one line of a result: スコア 87.5点 — … / Score 87.5 — …, by decision and counts."""
+def summary_comment(
+    score: float,
+    decision: Decision,
+    counts: Mapping[Severity, int],
+    basis: DecisionBasis | None = None,
+) -> Wording:
+    """The one line of a result: スコア 87.5点 — … / Score 87.5 — …, by decision and counts.
+
+    basis: the two that no count explains have a line of their own.
+    """
+    if basis in _BASIS_SUMMARIES:
+        return _BASIS_SUMMARIES[basis]
     found_ja = "・".join(
         f"{SEVERITY_LABEL[item][0]}逸脱{counts[item]}件" for item in Severity if counts[item]
     )
@@ -178,6 +213,21 @@ def summary_comment(score: float, decision: Decision, counts: Mapping[Severity, 
         f"Score {score:.1f} — " + en.format(found=f"{found_en} deviation(s)"),
     )
 
+
+_BASIS_SUMMARIES: Mapping[DecisionBasis | None, Wording] = MappingProxyType(
+    {
+        "not_comparable": (
+            "判定できません。映像が基準映像と比較できません（別の場所・カメラ・手順の可能性）。"
+            "監督者による確認が必要です。",
+            "No verdict: the video cannot be compared with the gold (another place, camera or "
+            "procedure?). A supervisor must look at it.",
+        ),
+        "remark_to_review": (
+            "合否は確定していません。重大な逸脱の疑いがあり、監督者による確認が必要です。",
+            "No verdict yet: something may be missing, a supervisor must look at it.",
+        ),
+    }
+)
 
 _SUMMARIES: Mapping[tuple[Decision, bool], Wording] = MappingProxyType(
     {

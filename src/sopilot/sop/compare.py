@@ -15,14 +15,20 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import Comparison
 from sopilot.sop.conformity import matched_path, similarity_matrix, structural_terms
+from sopilot.sop.distinct import distinctness, similar_steps
+from sopilot.sop.evidence import step_slots
 from sopilot.sop.execution import Execution
 from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
 from sopilot.sop.model import TaskModel, read, require_comparable
 from sopilot.sop.timing import work_of
 
-ALGORITHM = "step-order-search-1"
+ALGORITHM = "step-order-search-2"
 """Name of the method, recorded with every result."""
+LEAST_COMPARABILITY, LEAST_LIKENESS = 0.56, 0.48
+"""Executions of the task, good or not, reach 0.56-0.98 and 0.50-1.00 (2 % below 0.61 and 0.56);
+other footage 0.0-0.45 and 0.0-0.35, other tasks of the same bench 0.49-0.79 and 0.35-0.76.
+Source: docs/scoring.md 5."""
 
 
 def compare(
@@ -62,14 +68,24 @@ def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
         conformity=judged.conformity,
         comparability=reading.comparability,
         structural=structural,
+        likeness=judged.likeness,
+        is_comparable=is_comparable(reading.comparability, judged.likeness),
+        gold_count=len(model.golds),
+        calibration=model.calibration,
+        gold_distinctness=distinctness(model),
+        similar_steps=similar_steps(model),
     )
 
 
+def is_comparable(comparability: float, likeness: float) -> bool:
+    """Whether a video shows the task at all: enough of it is recognised, and what is recognised is
+    like the gold in its place."""
+    return comparability >= LEAST_COMPARABILITY and likeness >= LEAST_LIKENESS
+
+
 def trainee_steps(model: TaskModel, found: Sequence[Execution]) -> tuple[TimeSpan | None, ...]:
-    """Per step where the trainee did it: the longest of its slots, None = nowhere."""
+    """Per step where the trainee did it: the longest of its showings, None = nowhere."""
     spans: list[TimeSpan | None] = [None] * len(model.steps)
-    for item in sorted(found, key=lambda e: len(e.clips)):
-        step = model.units[item.unit].step
-        if step is not None:
-            spans[step] = item.span
+    for slot in sorted(step_slots(model, found), key=lambda s: len(s.clips)):
+        spans[slot.step] = slot.span
     return tuple(spans)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
+from sopilot.sop.calibrate import UNCALIBRATED, Calibration
 
 
 class EventType(StrEnum):
@@ -28,6 +29,8 @@ class EventType(StrEnum):
     FREEZE = "freeze"
 
 
+Certainty = Literal["clear", "review"]
+"""review: the evidence is enough to look at it, not to fail anybody."""
 Detail = Literal["inner", "start", "tail", "dwell", "idle"]
 
 
@@ -38,7 +41,7 @@ class Finding:
     strength: (0, 1], grows with evidence and extent. evidence: in `evidence_unit`.
     gold_span / trainee_span: where to look in each video; an instant where nothing is shown
     (a missing step's place in the trainee). other_step_index: the partner of a swap, or the step
-    whose action is shown instead.
+    whose action is shown instead. alternative: what it may be as well on this evidence.
     """
 
     type: EventType
@@ -50,6 +53,8 @@ class Finding:
     trainee_span: TimeSpan
     detail: Detail | None = None
     other_step_index: int | None = None
+    certainty: Certainty = "clear"
+    alternative: EventType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,10 @@ class Comparison:
     gold_clips, trainee_clips: (n, 2) float64, start and end seconds of every clip.
     conformity: 0-1, 1 = matched clips as similar as the gold's own re-recordings.
     comparability: 0-1.., similarity of the trainee's clips to any gold clip relative to the gold's
-    own; normalized_cost: mean matched distance, 0-2. frozen_sec: seconds without any change.
+    own; likeness: of the executed steps to the golds, relative to the golds' re-recordings;
+    is_comparable: whether the videos show the same work at all. gold_distinctness: least distance
+    of two steps' classes, None with one step; similar_steps: pairs that cannot be told apart.
+    normalized_cost: mean matched distance, 0-2. frozen_sec: seconds without any change.
     """
 
     steps: tuple[Step, ...]
@@ -88,3 +96,9 @@ class Comparison:
     conformity: float
     comparability: float
     structural: StructuralTerms
+    likeness: float = 1.0
+    is_comparable: bool = True
+    gold_count: int = 1
+    calibration: Calibration = UNCALIBRATED
+    gold_distinctness: float | None = None
+    similar_steps: tuple[tuple[int, int], ...] = ()

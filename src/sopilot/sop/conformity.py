@@ -30,13 +30,18 @@ COMPARABLE_RANGE = (0.15, 0.55)
 def conformity(found: Sequence[Execution], reading: Reading, spare_nats: float) -> float:
     """0-1; 1 = the gold's order without any doubt, and as alike as its own re-recordings."""
     order = 1.0 - SPARE_SHARE * (1.0 - float(np.exp(-spare_nats / SPARE_NATS)))
-    weights = np.array([len(item.clips) for item in found], dtype=np.float64)
-    reached = float(weights @ [item.similarity for item in found])
-    expected = max(float(weights @ [item.expected for item in found]), 1e-9)
-    alike = _rise(reached / expected, LIKENESS_RANGE)
-    recognised = _rise(reached / expected, RECOGNISED_RANGE)
+    reached = likeness(found)
+    alike = _rise(reached, LIKENESS_RANGE)
+    recognised = _rise(reached, RECOGNISED_RANGE)
     comparable = _rise(reading.comparability, COMPARABLE_RANGE)
     return float(order * (1.0 - LIKENESS_SHARE * (1.0 - alike)) * recognised * comparable)
+
+
+def likeness(found: Sequence[Execution]) -> float:
+    """How alike the executed slots are to the golds, relative to the golds' re-recordings, 0-1.."""
+    weights = np.array([len(item.clips) for item in found], dtype=np.float64)
+    reached = float(weights @ [item.similarity for item in found])
+    return reached / max(float(weights @ [item.expected for item in found]), 1e-9)
 
 
 def similarity_matrix(model: TaskModel, reading: Reading) -> NDArray[np.float32]:

@@ -30,8 +30,23 @@ def severity_of(finding: Finding, profile: TaskProfile, steps: Mapping[int, Step
     """Severity by the task's policy; a quality deviation that touches a critical step is critical.
 
     Efficiency deviations stay what they are: taking long over a critical step is no danger (set
-    the policy of over_time to quality where it is). steps: by index.
+    the policy of over_time to quality where it is). A remark to review is never critical.
+    steps: by index.
     """
+    severity = _by_policy(finding, profile, steps)
+    if severity is Severity.CRITICAL and finding.certainty == "review":
+        return Severity.QUALITY
+    return severity
+
+
+def is_grave_remark(finding: Finding, profile: TaskProfile, steps: Mapping[int, Step]) -> bool:
+    """Whether a remark to review would be critical if it were certain: somebody must look."""
+    if finding.certainty != "review":
+        return False
+    return _by_policy(finding, profile, steps) is Severity.CRITICAL
+
+
+def _by_policy(finding: Finding, profile: TaskProfile, steps: Mapping[int, Step]) -> Severity:
     severity = profile.severity_of(finding.type)
     touched = (
         steps.get(i) for i in (finding.step_index, finding.other_step_index) if i is not None
@@ -55,20 +70,33 @@ def excellent_from(pass_score: float) -> float:
     return round(min(pass_score * 1.2, pass_score + 0.5 * (100.0 - pass_score)), 6)
 
 
-def decide(score: float, profile: TaskProfile, critical_count: int) -> Verdict:
+def decide(
+    score: float,
+    profile: TaskProfile,
+    critical_count: int,
+    *,
+    grave_remark_count: int = 0,
+    is_comparable: bool = True,
+) -> Verdict:
     """The verdict on a rounded score; both thresholds belong to the better side.
 
-    Source: docs/scoring.md 5.
+    grave_remark_count: see `is_grave_remark`. Source: docs/scoring.md 5.
     """
+    high, low = profile.pass_score, profile.retrain_score
+    if not is_comparable:
+        reason = "the video does not show the gold's work as the gold shows it"
+        return Verdict("needs_review", "not_comparable", reason, "needs_review")
     if critical_count > 0:
         reason = f"critical deviations: {critical_count}"
         return Verdict("fail", "critical_deviation", reason, "poor")
-    high, low = profile.pass_score, profile.retrain_score
-    if score >= high:
-        band: ScoreBand = "excellent" if score >= excellent_from(high) else "passing"
-        return Verdict("pass", "score_above_threshold", f"score >= pass_score ({high})", band)
     if score < low:
         reason = f"score < retrain_score ({low})"
         return Verdict("retrain", "score_below_retrain", reason, "poor")
-    reason = f"retrain_score ({low}) <= score < pass_score ({high})"
-    return Verdict("needs_review", "score_between_thresholds", reason, "needs_review")
+    if score < high:
+        reason = f"retrain_score ({low}) <= score < pass_score ({high})"
+        return Verdict("needs_review", "score_between_thresholds", reason, "needs_review")
+    if grave_remark_count > 0:
+        reason = f"remarks to review that would be critical: {grave_remark_count}"
+        return Verdict("needs_review", "remark_to_review", reason, "needs_review")
+    band: ScoreBand = "excellent" if score >= excellent_from(high) else "passing"
+    return Verdict("pass", "score_above_threshold", f"score >= pass_score ({high})", band)

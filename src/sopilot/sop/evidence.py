@@ -14,10 +14,12 @@ from sopilot.align.search import AcceptedEdit
 from sopilot.core.records import StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
+from sopilot.sop.comparison import Certainty
 from sopilot.sop.execution import Execution
 from sopilot.sop.model import Reading, TaskModel, frozen_sec
 
 LEAST_STRENGTH = 0.25
+LEAST_MISSING_STRENGTH, REVIEW_STRENGTH = 0.9, 0.45
 LEAST_MOVING_SEC = 1.0
 """Where every gold moves for less than this there is no usual time to compare with."""
 PACE_RANGE = (0.6, 1.35)
@@ -56,7 +58,8 @@ class Evidence:
     @property
     def price_scale(self) -> float:
         """What the evidence of edits is divided by before it is called weak or clear."""
-        return self.model.method.price_scale(self.reading.comparability)
+        scale = self.model.method.price_scale(self.reading.comparability)
+        return scale * self.model.calibration.price_factor
 
 
 def step_slots(model: TaskModel, found: Sequence[Execution]) -> tuple[StepSlot, ...]:
@@ -97,6 +100,30 @@ def _slot(model: TaskModel, group: Sequence[Execution]) -> StepSlot:
 def strength_of(value: float, weak: float, clear: float) -> float:
     """Strength LEAST_STRENGTH-1 of a value: least at weak and below, full at clear and above."""
     return float(np.clip((value - weak) / (clear - weak), LEAST_STRENGTH, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What says that a unit was not done, in nats, and how surely."""
+
+    nats: float
+    certainty: Certainty
+
+
+def certainty_of(evidence: Evidence, nats: float, sure_nats: float) -> Certainty:
+    """Whether the evidence of an edit is clear, or only a remark to review."""
+    return "clear" if nats / evidence.price_scale >= sure_nats else "review"
+
+
+def missing_strength(share: float, certainty: Certainty) -> float:
+    """Strength of a missing step whose evidence is this share of what is sure.
+
+    A clear one is critical: its score must lie below the usual pass mark of 60, so that it does not
+    contradict the verdict. A remark to review costs a fifth.
+    """
+    if certainty == "review":
+        return REVIEW_STRENGTH
+    return float(np.clip(share, LEAST_MISSING_STRENGTH, 1.0))
 
 
 def paces(found: Sequence[Execution | StepSlot]) -> list[float]:

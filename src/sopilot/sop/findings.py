@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
-from sopilot.sop.evidence import Evidence
+from sopilot.sop.evidence import Absence, Evidence, missing_strength, paces
 from sopilot.sop.incomplete import SURE_MISSING_NATS, cut_short
 from sopilot.sop.likeness import unlike
 from sopilot.sop.model import TaskModel
@@ -19,16 +17,16 @@ from sopilot.sop.order import order_findings
 from sopilot.sop.runs import run_findings
 from sopilot.sop.timing import dwell, freezes, idle
 
-LEAST_MISSING_STRENGTH = 0.9
-"""A missing step is critical: whoever reports one must mean it, so that the score of a single one
-lies below the usual pass mark of 60 and does not contradict the verdict."""
+OTHER_TIME_SHARE = 0.6
+"""Share of a missing step's time that its neighbours take in addition: it may have been done in
+another way."""
 OWN_MARGIN = 1.25
 """A finding that a gold has itself counts only where its evidence exceeds the gold's so far."""
 
 
 def find(evidence: Evidence) -> tuple[Finding, ...]:
     """All findings, in the order of where they show in the trainee."""
-    if evidence.model.method.chunks and not evidence.model.steps_are_marked:
+    if evidence.model.method.chunked(evidence.model.steps_are_marked):
         findings = run_findings(evidence)
         findings += dwell(evidence, _told(findings))
         if evidence.model.method.unlike:
@@ -71,10 +69,10 @@ def _is_own(model: TaskModel, item: Finding) -> bool:
     )
 
 
-def _missing(evidence: Evidence, absent: dict[int, float]) -> Iterator[Finding]:
+def _missing(evidence: Evidence, absent: dict[int, Absence]) -> Iterator[Finding]:
     units = evidence.model.units
     named = [number for number, unit in enumerate(units) if unit.step is not None]
-    for unit, nats in sorted(absent.items()):
+    for unit, absence in sorted(absent.items(), key=lambda item: item[0]):
         step = units[unit].step
         if step is None:
             continue
@@ -85,14 +83,27 @@ def _missing(evidence: Evidence, absent: dict[int, float]) -> Iterator[Finding]:
             detail = "tail"
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=float(np.clip(nats / SURE_MISSING_NATS, LEAST_MISSING_STRENGTH, 1.0)),
-            evidence=nats,
+            strength=missing_strength(absence.nats / SURE_MISSING_NATS, absence.certainty),
+            evidence=absence.nats,
             evidence_unit="nats",
             step_index=step,
             gold_span=units[unit].span,
             trainee_span=_place_of(evidence, unit),
             detail=detail,
+            certainty=absence.certainty,
+            alternative=EventType.STEP_DEVIATION if _has_time(evidence, unit) else None,
         )
+
+
+def _has_time(evidence: Evidence, unit: int) -> bool:
+    """Whether the steps beside a missing one take its time as well: something was done there."""
+    model = evidence.model
+    usual_sec = max(float(gold.moving_sec[unit]) for gold in model.golds)
+    spare_sec = 0.0
+    for item, pace in zip(evidence.found, paces(evidence.found), strict=True):
+        if abs(item.unit - unit) == 1:
+            spare_sec += max(0.0, item.moving_sec - item.gold_moving_sec * pace)
+    return usual_sec > 0.0 and spare_sec >= OTHER_TIME_SHARE * usual_sec
 
 
 def _place_of(evidence: Evidence, unit: int) -> TimeSpan:

@@ -6,7 +6,7 @@ Called by `sop.findings`.
 from __future__ import annotations
 
 from sopilot.core.records import StepKind
-from sopilot.sop.evidence import LEAST_MOVING_SEC, Evidence, paces
+from sopilot.sop.evidence import LEAST_MOVING_SEC, Absence, Evidence, paces
 from sopilot.sop.execution import Execution
 
 LEAST_SHORT_PACE = 0.75
@@ -19,12 +19,14 @@ GONE_RATIO = 0.2
 clips better; without any evidence only when next to nothing of it is left. Keys: steps marked by
 a person. A proposed step may be half of one, and then a short showing proves less."""
 SURE_MISSING_NATS = 25.0
+CLEAR_SHORT_NATS = 10.0
+"""Below this a short showing is a remark to review, never critical."""
 FOREIGN_COMPARABILITY, FOREIGN_SIMILARITY = 0.45, 0.25
 """Below both, a step's clips show nothing of the task: other videos reach 0.1-0.4 and 0.0-0.25,
 other people's executions 0.6-1.1 and 0.3-0.9."""
 
 
-def cut_short(evidence: Evidence) -> dict[int, float]:
+def cut_short(evidence: Evidence) -> dict[int, Absence]:
     """Units that stand in the order but have too little time and evidence; their nats."""
     ratios = []
     for item, pace in zip(evidence.found, paces(evidence.found), strict=True):
@@ -43,10 +45,11 @@ def cut_short(evidence: Evidence) -> dict[int, float]:
         if is_foreign(evidence, item):
             # The less of the task is recognised, the surer; nats of the same strength.
             unknown = 1.0 - evidence.reading.comparability / FOREIGN_COMPARABILITY
-            short[item.unit] = SURE_MISSING_NATS * unknown
+            short[item.unit] = Absence(SURE_MISSING_NATS * unknown, "clear")
         elif gone[number] and evidence.model.kinds[item.unit] is not StepKind.CYCLIC:
             lack = (SHORT_RATIO - ratios[number]) / (SHORT_RATIO - GONE_RATIO)
-            short[item.unit] = max(item.deletion_gain, SURE_MISSING_NATS * lack)
+            nats = max(item.deletion_gain, SURE_MISSING_NATS * lack)
+            short[item.unit] = Absence(nats, "clear" if nats >= CLEAR_SHORT_NATS else "review")
     return short
 
 

@@ -22,20 +22,28 @@ from sopilot.align.search import (
 )
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import Finding
-from sopilot.sop.conformity import conformity
+from sopilot.sop.conformity import conformity, likeness
 from sopilot.sop.evidence import Evidence, step_slots
 from sopilot.sop.execution import Execution, executions
 from sopilot.sop.findings import find
+from sopilot.sop.likeness import step_unlikeness
 from sopilot.sop.model import Reading, TaskModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What decides the score: the executed slots, the findings, the conformity."""
+    """What decides the score: the executed slots, the findings, the conformity.
+
+    likeness: of the executed slots to the golds, relative to the golds' own re-recordings. nats:
+    largest evidence of any edit, accepted or not. unlikeness: of the most unlike step.
+    """
 
     found: tuple[Execution, ...]
     findings: tuple[Finding, ...]
     conformity: float
+    likeness: float
+    nats: float
+    unlikeness: float
 
 
 def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgement:
@@ -43,9 +51,12 @@ def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgeme
     search, gains = _search(model, reading, trainee.clip_count)
     found = executions(model, trainee, reading, search.slots, search.cuts, gains)
     slots = step_slots(model, found)
-    findings = find(Evidence(model, trainee, reading, found, search.edits, slots))
+    evidence = Evidence(model, trainee, reading, found, search.edits, slots)
+    findings = find(evidence)
     level = conformity(found, reading, search.spare) / model.own.conformity
-    return Judgement(found, findings, min(1.0, level))
+    nats = max([search.spare, *(edit.gain for edit in search.edits)])
+    unlike = float(step_unlikeness(evidence).max(initial=0.0))
+    return Judgement(found, findings, min(1.0, level), likeness(found), nats, unlike)
 
 
 def order_reference(model: TaskModel, reading: Reading) -> Reference:
@@ -62,12 +73,13 @@ def _search(
     known = model.own.references
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
     method = model.method
-    chunked = method.chunks and not model.steps_are_marked
-    prices = method.chunk_prices if chunked else method.prices
+    chunked = method.chunked(model.steps_are_marked)
+    prices = method.prices_for(model.steps_are_marked)
+    scale = method.price_scale(reading.comparability) * model.calibration.price_factor
     search = search_order(
         sums,
         classes,
-        prices.scaled(method.price_scale(reading.comparability)),
+        prices.scaled(scale),
         references=known,
         unnamed=unnamed,
         runs=method.chunk_runs if chunked else None,

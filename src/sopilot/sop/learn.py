@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sopilot.core.records import Step
+from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
+from sopilot.sop.calibrate import Calibration, HeldOut, calibration
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
 from sopilot.sop.method import DEFAULT, Method
-from sopilot.sop.model import OwnMeasure, TaskModel, learn, read
+from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, learn, read
+from sopilot.sop.timing import work_of
 
 LEAST_OWN_CONFORMITY = 1e-3
 """A first gold below this does not recognise itself; nothing could be divided by less."""
@@ -29,8 +32,19 @@ def fit(
     Steps without spans are laid out by segmentation, as many as were given; None proposes them.
     Raises InsufficientClips, ProducerMismatch, BadSteps.
     """
-    model = learn(golds, steps, method)
-    readings = [(gold, read(model, gold)) for gold in golds]
+    model = _measured(learn(golds, steps, method))
+    known = Calibration(len(golds))
+    if method.calibrate and known.is_calibrated:
+        held_out = [_held_out(model, number) for number in range(len(golds))]
+        price = method.prices_for(model.steps_are_marked).edit
+        known = calibration(held_out, price, method.unlike_from(len(golds) - 1)[0])
+    return replace(model, calibration=known)
+
+
+def _measured(model: TaskModel) -> TaskModel:
+    """The model with what its golds get themselves."""
+    works = [work_of(model, gold.features)[1] for gold in model.golds]
+    readings = [(work, read(model, work)) for work in works]
     # A further gold that shows another task excuses nothing.
     usable = [
         (gold, reading)
@@ -38,6 +52,8 @@ def fit(
         if number == 0 or reading.comparability >= FOREIGN_COMPARABILITY
     ]
     references = tuple(order_reference(model, reading) for _, reading in usable)
+    if not model.method.own_reference:
+        references = ()
     model = replace(model, own=OwnMeasure(references))
     judged = [judge(model, gold, reading) for gold, reading in usable]
     own = OwnMeasure(
@@ -46,3 +62,30 @@ def fit(
         max(LEAST_OWN_CONFORMITY, min(each.conformity for each in judged)),
     )
     return replace(model, own=own)
+
+
+def _held_out(model: TaskModel, number: int) -> HeldOut:
+    """One gold as the trainee of the others."""
+    others = [gold for k, gold in enumerate(model.golds) if k != number]
+    rest = _measured(
+        learn([gold.features for gold in others], _steps_in(model, others[0]), model.method)
+    )
+    _, left = work_of(rest, model.golds[number].features)
+    reading = read(rest, left)
+    judged = judge(rest, left, reading)
+    scale = model.method.price_scale(reading.comparability)
+    return HeldOut(judged.nats / scale, judged.unlikeness)
+
+
+def _steps_in(model: TaskModel, gold: GoldReference) -> tuple[Step, ...] | None:
+    """The task's steps where a gold does them; None where nobody marked any."""
+    if not model.steps_are_marked:
+        return None
+    spans: dict[int, TimeSpan] = {}
+    for unit, span in zip(model.units, gold.spans, strict=True):
+        if unit.step is not None:
+            spans[unit.step] = span
+    kinds = {unit.step: kind for unit, kind in zip(model.units, model.kinds, strict=True)}
+    return tuple(
+        replace(step, index=k, span=spans[k], kind=kinds[k]) for k, step in enumerate(model.steps)
+    )

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Evidence, StepSlot, strength_of
+from sopilot.sop.model import TaskModel
 from sopilot.sop.residual import StepClips, excess, repeats_alike, step_distances, unlikeness
 
-REVIEW_UNLIKE = {True: 1.9, False: 2.2}
-CLEAR_UNLIKE = {True: 2.3, False: 2.6}
-"""Unlikeness from which a step deviates, and from which it does so clearly. Keys: golds of several
-executions. At the first 5 % of good executions have a step above. Source: docs/scoring.md 4."""
 UNKNOWN_RATIO, UNKNOWN_BESIDE = 0.35, 0.5
 """Likeness relative to the gold's re-recordings below which a step is like nothing, and its largest
 share of the other steps'. The stranger a step, the more it shifts the video's mean and with it the
@@ -23,6 +20,9 @@ other steps, so that the distances alone would judge it milder."""
 LEAST_LAYOUT = 0.55
 """Where the layout's confidence is less, the camera stands elsewhere or the hands fill the
 picture, and what is left of the parts says more about the person than about the step."""
+MOVED_CELLS = 1.0
+"""A camera that stands this far elsewhere (a cell is 6 % of the picture's width) shows other parts
+of the work."""
 MOST_SURE = 1.5
 """A video whose other steps are nearer to the gold than its re-recordings proves so much more."""
 LEAST_UNLIKE_CLIPS = 3
@@ -36,8 +36,7 @@ def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
 
     One gold cannot show how much people differ, so the trainee's other steps serve as measure.
     """
-    several = len(evidence.model.golds) > 1
-    weak, clear = REVIEW_UNLIKE[several], CLEAR_UNLIKE[several]
+    weak, clear = thresholds(evidence.model)
     levels = step_unlikeness(evidence)
     for slot, value in zip(evidence.steps, levels, strict=True):
         if slot.step in skip or value <= weak:
@@ -47,10 +46,18 @@ def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             strength=strength_of(float(value), weak, clear),
             evidence=float(value),
             evidence_unit="distance",
+            certainty="clear" if value >= clear and len(evidence.model.golds) > 1 else "review",
             step_index=slot.step,
             gold_span=evidence.model.step_span(slot.step),
             trainee_span=slot.span,
         )
+
+
+def thresholds(model: TaskModel) -> tuple[float, float]:
+    """Unlikeness from which a step of this task deviates, and from which it does so clearly."""
+    weak, clear = model.method.unlike_from(len(model.golds))
+    factor = model.calibration.unlike_factor
+    return weak * factor, clear * factor
 
 
 def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
@@ -64,13 +71,12 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         )
         for gold in evidence.model.golds
     ]
-    layout = evidence.reading.confidences.get("layout", 1.0)
-    if not slots or not evidence.reading.parts or layout < LEAST_LAYOUT:
+    if not slots or not _can_tell(evidence):
         return np.zeros(len(slots))
     alike = all(repeats_alike(gold.features, evidence.trainee) for gold in evidence.model.golds)
     levels = unlikeness(tables, tuple(evidence.model.golds[0].parts), with_motion=alike)
     ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
-    several = len(evidence.model.golds) > 1
+    clear = thresholds(evidence.model)[1]
     for number, slot in enumerate(slots):
         beside = np.delete(ratios, number)
         if slot.kind is StepKind.CYCLIC or len(slot.clips) < LEAST_UNLIKE_CLIPS or _is_copy(slot):
@@ -81,8 +87,15 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         if len(beside) > 1 and ratios[number] < min(
             UNKNOWN_RATIO, UNKNOWN_BESIDE * float(np.median(beside))
         ):
-            levels[number] = max(levels[number], CLEAR_UNLIKE[several])
+            levels[number] = max(levels[number], clear)
     return levels
+
+
+def _can_tell(evidence: Evidence) -> bool:
+    """Whether the camera stands where the gold's stood, and the layout says something."""
+    reading = evidence.reading
+    layout = reading.confidences.get("layout", 1.0)
+    return bool(reading.parts) and layout >= LEAST_LAYOUT and reading.camera_cells < MOVED_CELLS
 
 
 def _is_copy(slot: StepSlot) -> bool:

@@ -29,6 +29,8 @@ class Method:
     layout counts in full where its confidence exceeds the sum, not at all below low.
     read_framings: framings whose evidence is averaged with a video's own. own_reference: what the
     golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
+    unlike_one_gold, unlike_more_golds: unlikeness from which a step deviates, and from which it
+    does so clearly; calibrate: thresholds from leaving one gold out, where there are three or more.
     chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
     """
 
@@ -45,10 +47,25 @@ class Method:
     own_reference: bool = True
     cut_short: bool = True
     unlike: bool = True
+    unlike_one_gold: tuple[float, float] = (2.2, 2.5)
+    unlike_more_golds: tuple[float, float] = (1.9, 2.3)
+    calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4
     chunk_runs: Runs = CHUNK_RUNS
     chunk_prices: Prices = CHUNK_PRICES
+
+    def unlike_from(self, gold_count: int) -> tuple[float, float]:
+        """The thresholds of unlikeness that hold for so many golds."""
+        return self.unlike_more_golds if gold_count > 1 else self.unlike_one_gold
+
+    def chunked(self, marked: bool) -> bool:
+        """Whether the search goes over chunks of the gold instead of steps."""
+        return self.chunks and not marked
+
+    def prices_for(self, marked: bool) -> Prices:
+        """The prices of the search."""
+        return self.chunk_prices if self.chunked(marked) else self.prices
 
     def price_scale(self, comparability: float) -> float:
         """What the prices of edits are multiplied with for a video of this comparability, 0-1."""

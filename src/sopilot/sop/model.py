@@ -22,7 +22,9 @@ from sopilot.core.errors import BadSteps, InsufficientClips, ProducerMismatch
 from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures, comparison_key
+from sopilot.sop.calibrate import UNCALIBRATED, Calibration
 from sopilot.sop.comparison import Finding
+from sopilot.sop.kinds import judged_kinds
 from sopilot.sop.method import DEFAULT, Method
 from sopilot.sop.register import registered
 from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances
@@ -105,6 +107,7 @@ class TaskModel:
     hop_sec: float
     method: Method
     own: OwnMeasure = field(default_factory=OwnMeasure)
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def class_count(self) -> int:
@@ -134,7 +137,8 @@ class Reading:
     """A video read through a model.
 
     evidence: (n, K) log class probabilities. points, gates: per view. confidences: per view, median
-    best cosine to any class relative to the golds' own clips.
+    best cosine to any class relative to the golds' own clips. parts: see `sop.residual`.
+    camera_cells: how far the layout had to be moved, in cells of its grid.
     """
 
     evidence: NDArray[np.float64]
@@ -142,6 +146,7 @@ class Reading:
     gates: Mapping[str, float]
     confidences: Mapping[str, float]
     parts: PartRows
+    camera_cells: float
 
     @property
     def comparability(self) -> float:
@@ -180,7 +185,28 @@ def learn(
     if len(golds) > 1:
         spans += [_spans_in(model, gold) for gold in golds[1:]]
         model = _learn(golds, spans, plan)
+        plan = _with_kinds(plan, model, first)
+        if plan.kinds != kinds:
+            model = _learn(golds, spans, plan)
     return model
+
+
+def _with_kinds(plan: _Plan, model: TaskModel, first: VideoFeatures) -> _Plan:
+    """The plan with the kinds of steps of which nobody said it, by how alike the golds are."""
+    if not plan.marked or all(kind is not None for kind in plan.kinds):
+        return plan
+    units = [number for number, unit in enumerate(plan.units) if unit.step is not None]
+    shown = [
+        [
+            np.concatenate([rows[gold.units == unit] for rows in gold.points.values()], 1)
+            for unit in units
+        ]
+        for gold in model.golds
+    ]
+    judged = dict(zip(units, judged_kinds(shown), strict=True))
+    kinds = tuple(kind or judged.get(number) for number, kind in enumerate(plan.kinds))
+    parts = _parts(plan.units, kinds, first, plan.method.parts_per_step)
+    return replace(plan, kinds=kinds, parts=parts)
 
 
 def require_comparable(gold: VideoFeatures, other: VideoFeatures) -> None:
@@ -209,11 +235,13 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
     total = np.zeros((features.clip_count, model.class_count))
     points: dict[str, Similarity] = {}
     shown: dict[str, Similarity] = {}
+    camera_cells = 0.0
     gates: dict[str, float] = {}
     confidences: dict[str, float] = {}
     for name, view in model.views.items():
-        rows = registered(name, view, features.block(name))
+        rows, moved = registered(name, view, features.block(name))
         shown[name] = rows
+        camera_cells = max(camera_cells, *map(abs, moved))
         points[name] = place(view, rows)
         scores, cosines = class_scores(view, points[name], settings)
         framings = features.framings(name)[: model.method.read_framings]
@@ -228,7 +256,12 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
         points[name] = unit_rows(points[name])
         total += gates[name] * scores
     return Reading(
-        log_shares(total, settings), points, gates, confidences, part_rows(features, shown=shown)
+        log_shares(total, settings),
+        points,
+        gates,
+        confidences,
+        part_rows(features, shown=shown),
+        camera_cells,
     )
 
 

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 from sopilot.align.search import AcceptedEdit
 from sopilot.sop.comparison import EventType, Finding
-from sopilot.sop.evidence import Evidence, hull, strength_of
+from sopilot.sop.evidence import Absence, Evidence, certainty_of, hull, strength_of
 from sopilot.sop.execution import Execution
 
+ALTERNATIVE_NATS = 10.0
+"""What is shown in a step's place may be nothing at all where leaving it out costs less."""
+SURE_NATS = 32.0
+"""Evidence below this is a remark to review, never critical."""
 WEAK_NATS, CLEAR_NATS = 26.0, 46.0
 """Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
 
@@ -23,16 +27,17 @@ def nats_strength(nats: float) -> float:
     return strength_of(nats, WEAK_NATS, CLEAR_NATS)
 
 
-def order_findings(evidence: Evidence) -> tuple[dict[int, float], list[Finding]]:
+def order_findings(evidence: Evidence) -> tuple[dict[int, Absence], list[Finding]]:
     """Units that were left out with their evidence, and the other differences of order."""
     executed = {item.unit for item in evidence.found}
-    absent: dict[int, float] = {}
+    absent: dict[int, Absence] = {}
     findings: list[Finding] = []
     for number, edit in enumerate(evidence.edits):
         slots = [item for item in evidence.found if item.edit == number]
         if edit.kind == "delete":
             # A unit that a later edit put elsewhere was moved, not left out.
-            absent |= {unit: edit.gain for unit in edit.steps if unit not in executed}
+            gone = Absence(edit.gain, certainty_of(evidence, edit.gain, SURE_NATS))
+            absent |= {unit: gone for unit in edit.steps if unit not in executed}
         elif slots and (told := _difference(evidence, edit)) is not None:
             findings.append(_order_finding(evidence, edit, slots, told))
     return absent, findings
@@ -98,15 +103,20 @@ def _order_finding(
     if told.own not in {*edit.steps, *edit.shown}:
         # Unnamed time was moved past it: look at the step, where it is now.
         shown = [item.span for item in evidence.found if item.unit == told.own] or shown
+    weak = told.kind is EventType.STEP_DEVIATION and all(
+        item.deletion_gain > -ALTERNATIVE_NATS for item in slots
+    )
     return Finding(
         type=told.kind,
         strength=nats_strength(edit.gain / evidence.price_scale),
         evidence=edit.gain,
         evidence_unit="nats",
+        certainty=certainty_of(evidence, edit.gain, SURE_NATS),
         step_index=units[told.own].step,
         gold_span=hull([units[unit].span for unit in told.units]),
         trainee_span=hull(shown),
         other_step_index=None if told.other is None else units[told.other].step,
+        alternative=EventType.MISSING_STEP if weak else None,
     )
 
 

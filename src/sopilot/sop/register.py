@@ -24,28 +24,31 @@ that it must reach, so that a layout that shows something else is not bent to fi
 Rows = NDArray[np.float32]
 
 
-def registered(name: str, view: ClassView, rows: Rows) -> Rows:
-    """The rows (n, D) of a view, moved on the grid where that makes them likelier.
+Move = tuple[float, float]
+STILL: Move = (0.0, 0.0)
+
+
+def registered(name: str, view: ClassView, rows: Rows) -> tuple[Rows, Move]:
+    """The rows (n, D) of a view, moved on the grid where that makes them likelier, and the move in
+    cells (right, down).
 
     Other views, and layouts of another backend, are returned as they are.
     """
     if name != LAYOUT or rows.shape[1] != LAYOUT_LENGTH:
-        return rows
+        return rows, STILL
     still = _confidence(view, rows)
-    whole = _best(view, rows, _around((0.0, 0.0), REACH_CELLS, 1.0))
+    whole = _best(view, rows, _around(STILL, REACH_CELLS, 1.0))
     move = max(_best(view, rows, _around(whole[1], STEP_CELLS, STEP_CELLS)), whole)
     if move[0] < max(still + LEAST_GAIN, LEAST_FIT):
-        return rows
-    return moved(rows, *move[1])
+        return rows, STILL
+    return moved(rows, *move[1]), move[1]
 
 
-def _best(
-    view: ClassView, rows: Rows, moves: Iterable[tuple[float, float]]
-) -> tuple[float, tuple[float, float]]:
+def _best(view: ClassView, rows: Rows, moves: Iterable[Move]) -> tuple[float, Move]:
     return max((_confidence(view, moved(rows, *move)), move) for move in moves)
 
 
-def _around(middle: tuple[float, float], reach: float, step: float) -> list[tuple[float, float]]:
+def _around(middle: Move, reach: float, step: float) -> list[Move]:
     offsets = np.arange(-reach, reach + step / 2, step).tolist()
     return [(middle[0] + right, middle[1] + down) for right in offsets for down in offsets]
 

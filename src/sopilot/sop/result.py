@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sopilot.core.records import Producer, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop import comments, schemas
+from sopilot.sop.calibrate import Calibration
 from sopilot.sop.comparison import Comparison, EventType, Finding
-from sopilot.sop.decision import count_severities, decide, severity_of
+from sopilot.sop.decision import count_severities, decide, is_grave_remark, severity_of
 from sopilot.sop.profile import Severity, TaskProfile, Weights
 from sopilot.sop.score import Score, score_comparison
 
@@ -74,10 +75,12 @@ def build_result(
         _deviation(comparison.findings[i], severities[i], score.finding_points[i], comparison)
         for i in order
     ]
-    confidence = _confidence(score.total, interval, replicate_count)
+    confidence = _confidence(
+        score.total, interval, replicate_count, comparison.calibration.is_calibrated
+    )
     return schemas.ScoreResult(
         score=score.total,
-        summary=_summary(score.total, profile, severities),
+        summary=_summary(score.total, profile, severities, comparison),
         metrics=_metrics(comparison, score),
         deviations=deviations,
         boundaries=_boundaries(comparison),
@@ -100,6 +103,15 @@ def build_result(
         steps_source=comparison.steps_source,
         conformity=_round(comparison.conformity, 4),
         comparability=_round(comparison.comparability, 4),
+        likeness=_round(comparison.likeness, 4),
+        is_comparable=comparison.is_comparable,
+        calibration=_calibration(comparison.calibration),
+        gold_distinctness=(
+            None
+            if comparison.gold_distinctness is None
+            else _round(comparison.gold_distinctness, 4)
+        ),
+        similar_steps=list(comparison.similar_steps),
         gold_duration_sec=_round(comparison.gold_duration_sec, 3),
         trainee_duration_sec=_round(comparison.trainee_duration_sec, 3),
         weights=schemas.WeightsRecord(
@@ -113,6 +125,16 @@ def build_result(
             )
             for part, item in sorted(origin.producers.items())
         },
+    )
+
+
+def _calibration(found: Calibration) -> schemas.CalibrationRecord:
+    return schemas.CalibrationRecord(
+        calibrated=found.is_calibrated,
+        gold_count=found.gold_count,
+        golds_missing=found.golds_missing,
+        price_factor=_round(found.price_factor, 4),
+        unlike_factor=_round(found.unlike_factor, 4),
     )
 
 
@@ -143,10 +165,20 @@ def _gold_order(findings: Sequence[Finding]) -> list[int]:
     return sorted(range(len(findings)), key=key)
 
 
-def _summary(total: float, profile: TaskProfile, severities: Sequence[Severity]) -> schemas.Summary:
+def _summary(
+    total: float, profile: TaskProfile, severities: Sequence[Severity], comparison: Comparison
+) -> schemas.Summary:
     counts = count_severities(severities)
-    verdict = decide(total, profile, counts[Severity.CRITICAL])
-    ja, en = comments.summary_comment(total, verdict.decision, counts)
+    steps = {step.index: step for step in comparison.steps}
+    remarks = sum(is_grave_remark(item, profile, steps) for item in comparison.findings)
+    verdict = decide(
+        total,
+        profile,
+        counts[Severity.CRITICAL],
+        grave_remark_count=remarks,
+        is_comparable=comparison.is_comparable,
+    )
+    ja, en = comments.summary_comment(total, verdict.decision, counts, verdict.basis)
     return schemas.Summary(
         decision=verdict.decision,
         decision_reason=verdict.reason,
@@ -237,6 +269,8 @@ def _deviation(
         strength=_round(finding.strength, 4),
         evidence=evidence,
         evidence_unit=finding.evidence_unit,
+        certainty=finding.certainty,
+        alternative_type=None if finding.alternative is None else finding.alternative.value,
         detail=finding.detail,
         time_ratio=None if ratio is None else _round(ratio, 2),
         gold_span_len=span_len,
@@ -290,7 +324,10 @@ def _alignment(comparison: Comparison) -> schemas.AlignmentRecord:
 
 
 def _confidence(
-    total: float, interval: tuple[float, float] | None, replicate_count: int | None
+    total: float,
+    interval: tuple[float, float] | None,
+    replicate_count: int | None,
+    calibrated: bool,
 ) -> schemas.Confidence | None:
     if interval is None:
         return None
@@ -305,7 +342,7 @@ def _confidence(
         stability="high" if width <= 8 else "medium" if width <= 16 else "low",
         method="replicates",
         replicates=replicate_count,
-        calibrated=False,
+        calibrated=calibrated,
     )
 
 
@@ -325,7 +362,7 @@ def _uncertainty(
         note=(
             "Range of the score if the same execution were recorded again, from simulated "
             f"recordings. Differences between people are not in it ({gold_count} gold video"
-            f"{'' if gold_count == 1 else 's'}); its coverage has not been measured for this task."
+            f"{'' if gold_count == 1 else 's'})."
         ),
         method=confidence.method,
         replicates=confidence.replicates,

@@ -6,16 +6,19 @@ about the gold's time in the run, and carries the proposed step that it touches 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from sopilot.align.edits import EditKind
 from sopilot.align.search import AcceptedEdit
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
-from sopilot.sop.evidence import Evidence, hull, strength_of
+from sopilot.sop.evidence import Evidence, certainty_of, hull, missing_strength, strength_of
 
 WEAK_NATS, CLEAR_NATS = 14.0, 26.0
-LEAST_MISSING_STRENGTH = 0.9
+SURE_NATS: Mapping[EditKind, float] = {"exchange": 23.0, "insert": 36.0, "replace": 44.0}
+SURE_MISSING_NATS = 18.0
+"""Evidence below this is a remark to review, never critical."""
 MOST_OF_STEP = 0.6
 """A run that covers so much of several proposed steps is told step by step."""
 
@@ -54,15 +57,14 @@ def _missing(evidence: Evidence, run: range, nats: float) -> Iterator[Finding]:
         detail = "tail"
     edges = [run.start]
     edges += [next(unit for unit in run if model.units[unit].step == step) for step in told[1:]]
+    certainty = certainty_of(evidence, nats, SURE_MISSING_NATS)
     for step, part in zip(told, pairwise([*edges, run.stop]), strict=True):
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=max(
-                LEAST_MISSING_STRENGTH,
-                strength_of(nats / evidence.price_scale, WEAK_NATS, CLEAR_NATS),
-            ),
+            strength=missing_strength(nats / evidence.price_scale / CLEAR_NATS, certainty),
             evidence=nats,
             evidence_unit="nats",
+            certainty=certainty,
             step_index=step,
             gold_span=_gold_span(evidence, range(*part)),
             trainee_span=_place_of(evidence, run.start),
@@ -89,6 +91,7 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
         strength=strength_of(edit.gain / evidence.price_scale, WEAK_NATS, CLEAR_NATS),
         evidence=edit.gain,
         evidence_unit="nats",
+        certainty=certainty_of(evidence, edit.gain, SURE_NATS[edit.kind]),
         step_index=_step(evidence, edit.steps),
         gold_span=_gold_span(evidence, about),
         trainee_span=hull(shown),

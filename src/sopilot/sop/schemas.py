@@ -17,7 +17,10 @@ DecisionBasis = Literal[
     "score_above_threshold",
     "score_between_thresholds",
     "score_below_retrain",
+    "remark_to_review",
+    "not_comparable",
 ]
+CertaintyName = Literal["clear", "review"]
 ScoreBand = Literal["excellent", "passing", "needs_review", "poor"]
 SeverityName = Literal["critical", "quality", "efficiency"]
 DeviationType = Literal[
@@ -120,6 +123,12 @@ class Deviation(Record):
     strength: float = Field(description="0-1, grows with evidence and extent.")
     evidence: float = Field(description="How clear the difference is, in evidence_unit.")
     evidence_unit: Literal["nats", "ratio", "seconds", "distance"]
+    certainty: CertaintyName = Field(
+        description="review: enough to look at it, never critical by itself."
+    )
+    alternative_type: DeviationType | None = Field(
+        description="What it may be as well: the evidence does not tell the two apart."
+    )
     detail: DetailName | None = Field(description="inner, start, tail / dwell, idle.")
     time_ratio: float | None = Field(
         description="over_time: trainee's duration over the gold's for the same span."
@@ -236,6 +245,16 @@ class WeightsRecord(Record):
     w_time: float
 
 
+class CalibrationRecord(Record):
+    calibrated: bool = Field(
+        description="True where the thresholds come from comparing the task's golds."
+    )
+    gold_count: int = Field(ge=1)
+    golds_missing: int = Field(ge=0, description="Further golds that a calibration needs.")
+    price_factor: float = Field(description="What the order edits' thresholds are multiplied by.")
+    unlike_factor: float = Field(description="The same for steps that are done differently.")
+
+
 class ScoreResult(Record):
     score: float = Field(ge=0, le=100, description="0-100, two decimals; higher is better.")
     summary: Summary
@@ -262,6 +281,19 @@ class ScoreResult(Record):
     conformity: float = Field(description="0-1, likeness of matched clips; 1 = a re-recording.")
     comparability: float = Field(
         description="Likeness of the trainee's clips to any gold clip, relative to the gold's own."
+    )
+    likeness: float = Field(
+        description="Likeness of the executed steps to the golds, relative to their re-recordings."
+    )
+    is_comparable: bool = Field(
+        description="False where the video shows another place, camera or procedure."
+    )
+    calibration: CalibrationRecord
+    gold_distinctness: float | None = Field(
+        description="Least distance of two steps of the gold, 0-2; below 0.25 they look alike."
+    )
+    similar_steps: list[tuple[int, int]] = Field(
+        description="Pairs of steps, by index, that cannot be told apart."
     )
     gold_duration_sec: float
     trainee_duration_sec: float
