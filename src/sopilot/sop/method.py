@@ -47,8 +47,8 @@ class Method:
     own_reference: bool = True
     cut_short: bool = True
     unlike: bool = True
-    unlike_one_gold: tuple[float, float] = (2.2, 2.5)
-    unlike_more_golds: tuple[float, float] = (1.9, 2.3)
+    unlike_one_gold: tuple[float, float] = (2.5, 2.9)
+    unlike_more_golds: tuple[float, float] = (2.2, 2.6)
     calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4

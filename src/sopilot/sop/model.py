@@ -469,26 +469,33 @@ def _step_clips(units: NDArray[np.int64], plan: Sequence[Unit]) -> tuple[StepCli
 
 
 def _null_distances(golds: Sequence[GoldReference]) -> list[NDArray[np.float64]]:
-    """Per gold (parts, steps) how far other good work is from it: the other golds, or where there
-    is only one its re-recordings."""
+    """Per gold (parts, steps) how far other good work is from it: its own re-recordings or the
+    other golds, whichever is farther."""
     nulls = []
     for gold in golds:
+        block = next(iter(gold.points))
+        tails = [key.partition("@")[2] for key in gold.features.rerecordings(block)]
+        filmed = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
         others = [(other.parts, other.steps) for other in golds if other is not gold]
-        if not others:
-            block = next(iter(gold.points))
-            tails = [key.partition("@")[2] for key in gold.features.rerecordings(block)]
-            others = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
-        total = np.zeros_like(gold.null_distances)
-        known = np.zeros_like(gold.null_distances)
-        for parts, steps in others:
-            if set(parts) != set(gold.parts):
-                continue
-            made = step_distances(gold.parts, gold.steps, parts, steps)
+        again = _mean_distances(gold, filmed, same_video=True)
+        nulls.append(np.fmax(again, _mean_distances(gold, others, same_video=False)))
+    return nulls
+
+
+def _mean_distances(
+    gold: GoldReference,
+    others: Sequence[tuple[PartRows, Sequence[StepClips]]],
+    same_video: bool,
+) -> NDArray[np.float64]:
+    """(parts, steps) mean over other videos; nan where none says anything."""
+    total, known = (np.zeros_like(gold.null_distances) for _ in range(2))
+    for parts, steps in others:
+        if set(parts) == set(gold.parts):
+            made = step_distances(gold.parts, gold.steps, parts, steps, same_video)
             columns = [item.step for item in steps]
             total[:, columns] += np.nan_to_num(made)
             known[:, columns] += ~np.isnan(made)
-        nulls.append(np.where(known > 0, total / np.maximum(known, 1), np.nan))
-    return nulls
+    return np.where(known > 0, total / np.maximum(known, 1), np.nan)
 
 
 def unit_similarity(

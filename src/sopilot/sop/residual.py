@@ -26,8 +26,6 @@ TOP_PARTS = 3
 """The mean of so many largest parts decides: a wrong tool shows in some, a wrong motion in others.
 """
 SPREAD_ONE_GOLD = 0.28
-SPREAD_ONE_GOLD_LAYOUT = 0.39
-LAYOUT_PARTS = ("place", "place_change", "motion")
 SPREAD_MORE_GOLDS = 0.22
 """Standard deviation of a part over good executions, from one gold and its re-recordings, and from
 golds of several executions. Source: benchmarks/verdicts, generated tasks 101-106."""
@@ -67,9 +65,17 @@ def part_rows(features: VideoFeatures, tail: str = "", shown: PartRows | None = 
 
 
 def step_distances(
-    gold: PartRows, gold_steps: Sequence[StepClips], other: PartRows, steps: Sequence[StepClips]
+    gold: PartRows,
+    gold_steps: Sequence[StepClips],
+    other: PartRows,
+    steps: Sequence[StepClips],
+    same_video: bool = False,
 ) -> Table:
-    """(parts, len(steps)) mean log distance of each step's clips to the gold's; nan = too short."""
+    """(parts, len(steps)) mean log distance of each step's clips to the gold's; nan = too short.
+
+    same_video: other is the gold filmed again. Then no clip is held against itself: a person never
+    does a thing at the very same moment twice.
+    """
     own = {item.step: item.clips for item in gold_steps}
     out = np.full((len(gold), len(steps)), np.nan)
     for column, item in enumerate(steps):
@@ -77,6 +83,8 @@ def step_distances(
         if clips is None or min(len(clips), len(item.clips)) < LEAST_CLIPS:
             continue
         away = np.abs(_shares(len(clips))[:, None] - _shares(len(item.clips))[None]) > BAND_SHARE
+        if same_video:
+            away |= np.array(clips)[:, None] == np.array(item.clips)[None]
         for row, name in enumerate(gold):
             a = gold[name][clips.start : clips.stop]
             b = other[name][item.clips.start : item.clips.stop]
@@ -101,14 +109,10 @@ def unlikeness(
     """(steps,) how unlike every gold: per gold the mean of the largest parts in units of their
     spread over good executions, and of the golds the least; 0 where nothing can be said."""
     used = [with_motion or name not in MOTION for name in parts]
-    if len(excesses) > 1:
-        spread = np.full(len(parts), SPREAD_MORE_GOLDS)
-    else:
-        wide = [name in LAYOUT_PARTS for name in parts]
-        spread = np.where(wide, SPREAD_ONE_GOLD_LAYOUT, SPREAD_ONE_GOLD)
+    spread = SPREAD_MORE_GOLDS if len(excesses) > 1 else SPREAD_ONE_GOLD
     per_gold = []
     for table in excesses:
-        scaled = np.sort(np.nan_to_num(table / spread[:, None], nan=0.0)[used], axis=0)
+        scaled = np.sort(np.nan_to_num(table / spread, nan=0.0)[used], axis=0)
         per_gold.append(scaled[-TOP_PARTS:].mean(axis=0))
     return np.asarray(np.min(per_gold, axis=0))
 
