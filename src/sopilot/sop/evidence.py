@@ -18,7 +18,7 @@ from sopilot.sop.comparison import Certainty
 from sopilot.sop.execution import Execution
 from sopilot.sop.model import Reading, TaskModel, frozen_sec
 
-LEAST_STRENGTH = 0.25
+LEAST_STRENGTH = 0.18
 LEAST_MISSING_STRENGTH, REVIEW_STRENGTH = 0.9, 0.45
 LEAST_MOVING_SEC = 1.0
 """Where every gold moves for less than this there is no usual time to compare with."""

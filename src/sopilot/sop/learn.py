@@ -68,7 +68,7 @@ def _held_out(model: TaskModel, number: int) -> HeldOut:
     """One gold as the trainee of the others."""
     others = [gold for k, gold in enumerate(model.golds) if k != number]
     rest = _measured(
-        learn([gold.features for gold in others], _steps_in(model, others[0]), model.method)
+        learn([gold.features for gold in others], steps_in(model, others[0]), model.method)
     )
     _, left = work_of(rest, model.golds[number].features)
     reading = read(rest, left)
@@ -77,7 +77,7 @@ def _held_out(model: TaskModel, number: int) -> HeldOut:
     return HeldOut(judged.nats / scale, judged.unlikeness)
 
 
-def _steps_in(model: TaskModel, gold: GoldReference) -> tuple[Step, ...] | None:
+def steps_in(model: TaskModel, gold: GoldReference) -> tuple[Step, ...] | None:
     """The task's steps where a gold does them; None where nobody marked any."""
     if not model.steps_are_marked:
         return None
