@@ -93,10 +93,6 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "too_fast": ("短すぎ", "too fast"),
         "too_slow": ("長すぎ", "too slow"),
         "undefined": ("—", "—"),
-        "steps_proposed": (
-            "手順は基準動画から自動で提案されたもので、担当者は確認していません。",
-            "The steps were proposed from the gold video; nobody has confirmed them.",
-        ),
         "points_note": (
             "得点は手順ごとの持ち点（100点÷手順数）から減点の配分を引いたもので、"
             "未実施の手順は0点です。スコアは積で求めるため、合計とは一致しません。",

@@ -38,6 +38,7 @@ from sopilot.sop.queries import ScoreRow
 from sopilot.sop.result import ScoreIds, ScoreOrigin, build_result
 from sopilot.sop.schemas import ScoreResult
 from sopilot.sop.score import total_score
+from sopilot.sop.segment import require_two_steps
 from sopilot.sop.steps import validate_steps
 from sopilot.store.derived import find_derived
 
@@ -124,7 +125,9 @@ def evaluate(
     golds = [_features(runtime, video) for video in case.golds]
     trainee = _features(runtime, case.trainee)
     progress(0.1)
-    model = fit(golds, _steps_for(case))
+    steps = _steps_for(case)
+    require_two_steps(golds[0], steps)
+    model = fit(golds, steps)
     progress(0.3)
     comparison = compare_with(model, trainee)
     weights = _weights(case)

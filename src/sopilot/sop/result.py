@@ -15,6 +15,7 @@ from sopilot.sop import comments, schemas
 from sopilot.sop.calibrate import Calibration
 from sopilot.sop.comparison import Comparison, EventType, Finding
 from sopilot.sop.decision import count_severities, decide, is_grave_remark, severity_of
+from sopilot.sop.notes import notes_of
 from sopilot.sop.profile import Severity, TaskProfile, Weights
 from sopilot.sop.score import Score, score_comparison
 
@@ -112,6 +113,10 @@ def build_result(
             else _round(comparison.gold_distinctness, 4)
         ),
         similar_steps=list(comparison.similar_steps),
+        notes=[
+            schemas.NoteRecord.model_validate({"code": code, "text_ja": ja, "text_en": en})
+            for code, (ja, en) in notes_of(comparison)
+        ],
         gold_duration_sec=_round(comparison.gold_duration_sec, 3),
         trainee_duration_sec=_round(comparison.trainee_duration_sec, 3),
         weights=schemas.WeightsRecord(

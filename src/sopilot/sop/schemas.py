@@ -245,6 +245,12 @@ class WeightsRecord(Record):
     w_time: float
 
 
+class NoteRecord(Record):
+    code: Literal["not_comparable", "similar_steps", "steps_proposed", "golds_missing"]
+    text_ja: str
+    text_en: str
+
+
 class CalibrationRecord(Record):
     calibrated: bool = Field(
         description="True where the thresholds come from comparing the task's golds."
@@ -295,6 +301,7 @@ class ScoreResult(Record):
     similar_steps: list[tuple[int, int]] = Field(
         description="Pairs of steps, by index, that cannot be told apart."
     )
+    notes: list[NoteRecord] = Field(description="What to know about the ground of the result.")
     gold_duration_sec: float
     trainee_duration_sec: float
     weights: WeightsRecord = Field(description="The normalised weights in force.")

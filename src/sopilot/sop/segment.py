@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sopilot.align.change_points import cut_count_free, cut_into, kernel_sums, uniform_cuts
 from sopilot.align.evidence import unit_rows
-from sopilot.core.errors import BadSteps
+from sopilot.core.errors import BadSteps, InsufficientClips
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
@@ -57,6 +57,16 @@ def propose_steps(gold: VideoFeatures, named: Sequence[Step] | None = None) -> t
     else:
         cuts = _proposed_cuts(distances, hop_sec)
     return _steps(gold, _between_clips(distances, cuts), named, count)
+
+
+def require_two_steps(gold: VideoFeatures, steps: Sequence[Step] | None) -> None:
+    """Raises InsufficientClips for a gold in which nobody marked a step and two do not fit."""
+    if steps or gold.duration_sec >= 2 * SHORTEST_SEC:
+        return
+    raise InsufficientClips(
+        f"the gold of {gold.duration_sec:.1f} s is too short for two steps of {SHORTEST_SEC:g} s; "
+        "record the whole procedure, or mark its steps"
+    )
 
 
 def _proposed_cuts(distances: NDArray[np.float32], hop_sec: float) -> NDArray[np.int64]:

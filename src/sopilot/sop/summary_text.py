@@ -38,8 +38,10 @@ def describe(result: ScoreResult) -> str:
     lines.append(f"Pass from {summary.pass_score:g}, retrain below {summary.retrain_score:g}.")
     lines.append("")
     lines += _findings(result)
-    if result.steps_source == "proposed":
-        lines += ["", *_wrap("The steps were proposed from the gold; mark them for firm verdicts.")]
+    if result.notes:
+        lines.append("")
+    for note in result.notes:
+        lines += _wrap(note.text_en)
     return "\n".join(lines)
 
 
