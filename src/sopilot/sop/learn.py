@@ -17,7 +17,8 @@ from sopilot.sop.calibrate import Calibration, HeldOut, calibration
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
 from sopilot.sop.method import DEFAULT, Method
-from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, learn, read
+from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, read
+from sopilot.sop.teach import learn
 from sopilot.sop.timing import work_of
 
 LEAST_OWN_CONFORMITY = 1e-3
