@@ -14,6 +14,7 @@ from sopilot.embed.base import Blocks, VideoFeatures
 
 HOP_SEC, CLIP_SEC, STEP_SEC = 0.6, 1.6, 7.2
 WIDTH = 60
+CYCLE_CLIPS = 4
 PRODUCER = Producer("made-up", "1")
 
 
@@ -31,11 +32,13 @@ def execution(
     freezes: Sequence[TimeSpan] = (),
     quiet: Sequence[int] = (),
     task: int = 0,
+    cyclic: Sequence[int] = (),
 ) -> VideoFeatures:
     """Features of the steps in `order`, 7.2 s each times their stretch and their slot's.
 
     place: offset of all numbers. strange: how far strange_step is from its usual look. quiet: slots
-    without movement. task: another number, other steps.
+    without movement. task: another number, other steps. cyclic: steps that are one motion again and
+    again, begun anywhere in it.
     """
     rng = np.random.default_rng(seed)
     rows, energy = [], []
@@ -45,6 +48,10 @@ def execution(
         share = np.linspace(0, 1, count)[:, None]
         begin, way, other = np.random.default_rng([task, step]).normal(size=(3, WIDTH))
         look = begin + 1.5 * share * way + (strange * other if step == strange_step else 0.0)
+        if step in cyclic:
+            began = np.random.default_rng([seed, slot]).uniform(0, CYCLE_CLIPS)
+            turns = (np.arange(count)[:, None] + began) / CYCLE_CLIPS
+            look = begin + way * np.sin(2 * np.pi * turns)
         rows.append(look)
         energy += [0.001 if slot in quiet else 0.05] * count
     clean = np.concatenate(rows) + place
@@ -84,6 +91,18 @@ def filmed(features: VideoFeatures, freeze: TimeSpan) -> VideoFeatures:
         blocks=Blocks(blocks),
         energy=features.energy[kept],
         freezes=freezes,
+    )
+
+
+def without(features: VideoFeatures, first: int, stop: int) -> VideoFeatures:
+    """The same with the clips [first, stop) not done: what came after them follows at once."""
+    kept = np.delete(np.arange(features.clip_count), np.s_[first:stop])
+    return replace(
+        features,
+        clip_spans=features.clip_spans[: len(kept)],
+        blocks=Blocks({name: features.blocks[name][kept] for name in features.blocks}),
+        energy=features.energy[kept],
+        duration_sec=features.duration_sec - (stop - first) * HOP_SEC,
     )
 
 

@@ -1,0 +1,199 @@
+"""How far a step is from the golds: what all steps share is taken off, the nearest gold counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from compare_material import execution
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sopilot.align.evidence import unit_rows
+from sopilot.sop.residual import (
+    DISTANCE_FLOOR,
+    LEAST_CLIPS,
+    MOST_REPEATS,
+    SPREAD_MORE_GOLDS,
+    SPREAD_ONE_GOLD,
+    StepClips,
+    excess,
+    part_rows,
+    repeats_alike,
+    step_distances,
+    unlikeness,
+)
+
+NOTHING = float(np.log(DISTANCE_FLOOR))
+"""The log distance of equal rows."""
+Rows = NDArray[np.float32]
+
+
+def _rows(count: int, seed: int = 1) -> Rows:
+    return unit_rows(np.random.default_rng(seed).normal(size=(count, 12)).astype(np.float32))
+
+
+def _distance(gold: Rows, other: Rows, own: range, clips: range, same_video: bool = False) -> float:
+    found = step_distances(
+        {"part": gold}, [StepClips(0, own)], {"part": other}, [StepClips(0, clips)], same_video
+    )
+    assert found.shape == (1, 1)
+    return float(found[0, 0])
+
+
+def test_equal_clips_have_no_distance() -> None:
+    rows = _rows(10)
+    assert _distance(rows, rows, range(10), range(10)) == pytest.approx(NOTHING, abs=1e-4)
+
+
+def test_in_the_same_video_no_clip_is_held_against_itself() -> None:
+    rows = _rows(10)
+    products = rows @ rows.T
+    near = np.abs(np.arange(10)[:, None] - np.arange(10)[None]) <= 3  # three tenths of the step
+    np.fill_diagonal(near, False)
+    expected = np.log(1.0 - np.where(near, products, -1.0).max(axis=0) + DISTANCE_FLOOR).mean()
+    found = _distance(rows, rows, range(10), range(10), same_video=True)
+    assert found == pytest.approx(float(expected), abs=1e-5)
+    assert found > NOTHING + 1.0
+
+
+def test_in_the_same_video_a_moment_is_known_by_its_place_in_the_video() -> None:
+    rows = _rows(20)
+    alone = _distance(rows, rows, range(0, 10), range(10, 20), same_video=True)
+    assert alone == _distance(rows, rows, range(0, 10), range(10, 20))
+
+
+def test_only_clips_at_about_the_same_share_of_the_step_are_compared() -> None:
+    rows = _rows(10)
+    turned = rows[::-1]
+    middle = slice(4, 6)
+    far = _distance(rows, turned, range(10), range(10))
+    assert far > NOTHING + 1.0
+    same = rows.copy()
+    same[middle] = turned[middle]
+    assert _distance(rows, same, range(10), range(10)) == pytest.approx(NOTHING, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [15, 20, 40])
+def test_pace_makes_no_distance(count: int) -> None:
+    gold = unit_rows(np.linspace([1, 0, 0], [0, 1, 1], 20).astype(np.float32))
+    slow = unit_rows(np.linspace([1, 0, 0], [0, 1, 1], count).astype(np.float32))
+    assert _distance(gold, slow, range(20), range(count)) < NOTHING + 0.1
+
+
+@pytest.mark.parametrize(
+    ("own", "clips", "known"),
+    [
+        (range(LEAST_CLIPS), range(LEAST_CLIPS), True),
+        (range(LEAST_CLIPS - 1), range(9), False),
+        (range(9), range(LEAST_CLIPS - 1), False),
+        (range(9), range(0), False),
+    ],
+)
+def test_very_short_steps_say_nothing(own: range, clips: range, known: bool) -> None:
+    assert np.isfinite(_distance(_rows(9), _rows(9, 2), own, clips)) == known
+
+
+def test_a_step_that_the_gold_has_not_says_nothing() -> None:
+    rows = {"part": _rows(9)}
+    found = step_distances(rows, [StepClips(0, range(9))], rows, [StepClips(4, range(9))])
+    assert np.isnan(found).all()
+
+
+def test_parts_come_centred_on_the_video_and_of_length_one() -> None:
+    video = execution(range(3), versions=1, place=4.0)
+    rows = part_rows(video)
+    assert set(rows) == {"crop"}
+    assert np.linalg.norm(rows["crop"], axis=1) == pytest.approx(1.0, abs=1e-5)
+    moved = part_rows(execution(range(3), versions=1, place=-2.0))
+    assert np.allclose(rows["crop"], moved["crop"], atol=0.02)
+
+
+def test_rows_of_a_rerecording_and_rows_given_instead() -> None:
+    video = execution(range(3), versions=1)
+    again, own = part_rows(video, "@1"), part_rows(video)
+    assert not np.allclose(again["crop"], own["crop"], atol=0.02)
+    shown = part_rows(video, shown={"crop": video.block("crop@1")})
+    assert np.array_equal(shown["crop"], again["crop"])
+    assert part_rows(video, "@2") == {}
+
+
+tables = st.integers(0, 10_000).map(lambda seed: np.random.default_rng(seed).normal(size=(5, 6)))
+shares = st.lists(st.floats(-3, 3), min_size=5, max_size=5).map(np.array)
+
+
+@given(tables, tables, shares)
+def test_what_all_steps_share_is_no_excess(
+    distances: NDArray[np.float64], nulls: NDArray[np.float64], shared: NDArray[np.float64]
+) -> None:
+    moved = excess(distances + shared[:, None], nulls)
+    assert moved == pytest.approx(excess(distances, nulls), abs=1e-9)
+
+
+def test_one_step_beyond_the_others_is_left_with_its_excess() -> None:
+    distances = np.full((2, 5), -1.5)
+    distances[1, 3] += 0.8
+    nulls = np.full((2, 5), -2.0)
+    expected = np.zeros((2, 5))
+    expected[1, 3] = 0.8
+    assert excess(distances, nulls) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_than_three_steps_have_no_excess(count: int) -> None:
+    table = np.random.default_rng(1).normal(size=(4, count))
+    assert not excess(table, np.zeros_like(table)).any()
+
+
+def test_what_is_unknown_stays_unknown_and_measures_nothing() -> None:
+    distances = np.array([[1.0, 2.0, np.nan, 4.0], [np.nan] * 4])
+    found = excess(distances, np.zeros((2, 4)))
+    assert found[0] == pytest.approx([-2.0, -0.5, np.nan, 2.5], nan_ok=True)
+    assert np.isnan(found[1]).all()
+
+
+PARTS = ("edges", "movement", "place", "rhythm", "motion")
+
+
+def test_unlikeness_is_the_mean_of_the_three_largest_parts() -> None:
+    table = np.array([[0.1, 0.0], [0.5, 0.0], [0.3, 0.0], [0.4, 0.0], [-0.9, np.nan]])
+    assert unlikeness([table], PARTS) == pytest.approx([0.4 / SPREAD_ONE_GOLD, 0.0])
+    assert unlikeness([table, table], PARTS) == pytest.approx([0.4 / SPREAD_MORE_GOLDS, 0.0])
+
+
+def test_the_gold_that_is_most_alike_decides_for_each_step() -> None:
+    one, other = np.zeros((2, 5, 2))
+    one[:, 0], other[:, 1] = 0.5, 0.7
+    assert unlikeness([one, other], PARTS) == pytest.approx([0.0, 0.0])
+    other[:, 0] = 0.3
+    assert unlikeness([one, other], PARTS) == pytest.approx([0.3 / SPREAD_MORE_GOLDS, 0.0])
+
+
+def test_parts_of_motion_are_ignored_where_movement_cannot_be_compared() -> None:
+    table = np.zeros((5, 3))
+    table[[1, 3, 4], 0] = 2.0  # motion alone
+    table[[0, 2], 1] = 2.0  # looks alone
+    with_motion, without = (unlikeness([table], PARTS, with_motion=w) for w in (True, False))
+    assert with_motion == pytest.approx(np.array([2.0, 4 / 3, 0.0]) / SPREAD_ONE_GOLD)
+    assert without == pytest.approx(np.array([0.0, 2.0, 0.0]) / SPREAD_ONE_GOLD)
+
+
+@given(st.lists(tables, min_size=2, max_size=4), tables)
+def test_one_gold_more_never_makes_a_step_more_unlike(
+    golds: list[NDArray[np.float64]], more: NDArray[np.float64]
+) -> None:
+    assert (unlikeness([*golds, more], PARTS) <= unlikeness(golds, PARTS)).all()
+
+
+@pytest.mark.parametrize(
+    ("gold", "other", "alike"),
+    [(0.0, 0.0, True), (0.0, MOST_REPEATS, True), (0.3, 0.2, False), (0.2, 0.3, False)],
+)
+def test_cameras_that_repeat_frames_as_often_are_alike(
+    gold: float, other: float, alike: bool
+) -> None:
+    video = execution(range(2))
+    one, two = (replace(video, repeat_ratio=ratio) for ratio in (gold, other))
+    assert repeats_alike(one, two) is alike
