@@ -13,7 +13,7 @@ from sopilot.sop.comments import (
 )
 from sopilot.sop.comparison import EventType
 from sopilot.sop.profile import Severity
-from sopilot.sop.schemas import Decision
+from sopilot.sop.schemas import Decision, DecisionBasis
 
 STEPS = {i: make_step(i) for i in range(4)}
 
@@ -127,3 +127,54 @@ def test_every_summary_begins_with_the_score_and_counts_what_was_found(
 def test_span_text() -> None:
     assert span_text(TimeSpan(12, 76.04)) == "0:12.0-1:16.0"
     assert span_text(TimeSpan(12, 12)) == "0:12.0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "ja", "en"),
+    [
+        (EventType.MISSING_STEP, {}, "", ""),
+        (EventType.MISSING_STEP, {"certainty": "review"}, "（要確認）", " (to be reviewed)"),
+        (
+            EventType.MISSING_STEP,
+            {"alternative": EventType.STEP_DEVIATION},
+            "（または別のやり方で実施されています）",
+            ", or was done in a different way",
+        ),
+        (
+            EventType.STEP_DEVIATION,
+            {"alternative": EventType.MISSING_STEP, "certainty": "review"},
+            "（または実施されていません）（要確認）",
+            ", or was not performed at all (to be reviewed)",
+        ),
+        (EventType.ORDER_SWAP, {"certainty": "review"}, "（要確認）", " (to be reviewed)"),
+    ],
+)
+def test_what_limits_a_statement_follows_it(
+    kind: EventType, more: dict[str, object], ja: str, en: str
+) -> None:
+    plain = deviation_comment(make_finding(kind), STEPS)
+    assert deviation_comment(make_finding(kind, **more), STEPS) == (plain[0] + ja, plain[1] + en)
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_a_remark_to_review_says_so_whatever_it_is_about(kind: EventType) -> None:
+    ja, en = deviation_comment(make_finding(kind, certainty="review"), STEPS)
+    assert ja.endswith("（要確認）")
+    assert en.endswith(" (to be reviewed)")
+
+
+@pytest.mark.parametrize(
+    ("basis", "ja", "en"),
+    [
+        ("not_comparable", "判定できません", "No verdict: the video cannot be compared"),
+        ("remark_to_review", "合否は確定していません", "No verdict yet"),
+        ("score_between_thresholds", "スコア 54.3点 — ", "Score 54.3 — Needs review"),
+        (None, "スコア 54.3点 — ", "Score 54.3 — Needs review"),
+    ],
+)
+def test_a_missing_verdict_has_a_summary_of_its_own(
+    basis: DecisionBasis | None, ja: str, en: str
+) -> None:
+    shown = summary_comment(54.3, "needs_review", dict.fromkeys(Severity, 1), basis)
+    assert shown[0].startswith(ja)
+    assert shown[1].startswith(en)

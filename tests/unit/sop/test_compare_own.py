@@ -26,6 +26,7 @@ GAP = 6
 
 def _assert_clean(found: Comparison) -> None:
     assert found.findings == ()
+    assert found.is_comparable
     assert total_score(found) >= 99.5
 
 

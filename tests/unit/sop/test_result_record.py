@@ -16,7 +16,8 @@ from record_examples import (
 )
 
 from sopilot.core.timespan import TimeSpan
-from sopilot.sop.comparison import Comparison, EventType
+from sopilot.sop.calibrate import Calibration
+from sopilot.sop.comparison import Comparison, EventType, Finding
 from sopilot.sop.profile import Weights, update_profile
 from sopilot.sop.result import build_result, clip_range, step_edges, time_verdict
 from sopilot.sop.schemas import ScoreResult
@@ -239,3 +240,112 @@ def test_an_empty_path_and_no_steps_make_a_record() -> None:
     )
     result = build(comparison)
     assert (result.alignment.path, result.timeline, result.boundaries.gold) == ([], [], [0, 40])
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        (Calibration(1), (False, 1, 2, 1.0, 1.0)),
+        (Calibration(2), (False, 2, 1, 1.0, 1.0)),
+        (Calibration(3, 1.23456, 2.0), (True, 3, 0, 1.2346, 2.0)),
+    ],
+)
+def test_the_record_says_how_the_task_is_calibrated(
+    calibration: Calibration, expected: tuple[object, ...]
+) -> None:
+    result = build(replace(make_comparison(), calibration=calibration))
+    assert tuple(result.calibration.model_dump().values()) == expected
+    assert result.confidence is not None
+    assert result.uncertainty is not None
+    assert result.confidence.calibrated == result.uncertainty.calibrated == expected[0]
+
+
+@pytest.mark.parametrize(
+    ("distinctness", "pairs"), [(None, ()), (0.91238, ()), (0.1, ((0, 2), (1, 3)))]
+)
+def test_the_record_names_steps_that_look_alike(
+    distinctness: float | None, pairs: tuple[tuple[int, int], ...]
+) -> None:
+    comparison = replace(make_comparison(), gold_distinctness=distinctness, similar_steps=pairs)
+    result = build(comparison)
+    assert result.similar_steps == list(pairs)
+    assert result.gold_distinctness == (None if distinctness is None else round(distinctness, 4))
+
+
+@pytest.mark.parametrize(
+    ("more", "certainty", "alternative"),
+    [
+        ({}, "clear", None),
+        ({"certainty": "review"}, "review", None),
+        ({"alternative": EventType.STEP_DEVIATION}, "clear", "step_deviation"),
+    ],
+)
+def test_a_deviation_carries_how_sure_it_is_and_what_else_it_may_be(
+    more: dict[str, object], certainty: str, alternative: str | None
+) -> None:
+    deviation = build(make_comparison(make_finding(EventType.MISSING_STEP, **more))).deviations[0]
+    assert (deviation.certainty, deviation.alternative_type) == (certainty, alternative)
+    assert ("（要確認）" in deviation.comment_ja) == (certainty == "review")
+    assert ("in a different way" in deviation.comment_en) == (alternative is not None)
+
+
+def test_a_missing_step_to_review_is_no_failure_and_no_pass() -> None:
+    remark = make_finding(EventType.MISSING_STEP, 1, strength=0.45, certainty="review")
+    summary = build(make_comparison(remark)).summary
+    assert (summary.decision, summary.decision_basis) == ("needs_review", "remark_to_review")
+    assert (summary.severity_counts.critical, summary.severity_counts.quality) == (0, 1)
+    assert summary.comment_en.startswith("No verdict yet")
+
+
+def test_what_cannot_be_compared_has_a_score_but_no_verdict() -> None:
+    missing = make_finding(EventType.MISSING_STEP, 1)
+    comparison = replace(make_comparison(missing, conformity=0.2), is_comparable=False)
+    result = build(replace(comparison, likeness=0.123456))
+    summary = result.summary
+    assert (summary.decision, summary.decision_basis) == ("needs_review", "not_comparable")
+    assert (result.score, result.likeness, result.is_comparable) == (11.0, 0.1235, False)
+    assert summary.severity_counts.critical == 1
+
+
+found_with_certainty = st.builds(
+    make_finding,
+    kind=types,
+    step_index=st.one_of(st.none(), st.integers(0, 3)),
+    strength=st.floats(0.01, 1.0),
+    certainty=st.sampled_from(["clear", "review"]),
+    alternative=st.sampled_from([None, EventType.MISSING_STEP, EventType.STEP_DEVIATION]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(found_with_certainty, max_size=4), found_with_certainty, st.floats(0, 1))
+def test_one_finding_more_never_raises_the_recorded_score(
+    findings: list[Finding], more: Finding, conformity: float
+) -> None:
+    before = build(make_comparison(*findings, conformity=conformity))
+    after = build(make_comparison(*findings, more, conformity=conformity))
+    assert after.score <= before.score
+    assert len(after.deviations) == len(before.deviations) + 1
+
+
+RANK = {"pass": 0, "needs_review": 1, "retrain": 2, "fail": 3}
+
+
+@settings(max_examples=60)
+@given(st.lists(found_with_certainty, max_size=4), found_with_certainty, st.floats(0, 1))
+def test_one_finding_more_never_betters_the_verdict(
+    findings: list[Finding], more: Finding, conformity: float
+) -> None:
+    before = build(make_comparison(*findings, conformity=conformity)).summary
+    after = build(make_comparison(*findings, more, conformity=conformity)).summary
+    assert RANK[after.decision] >= RANK[before.decision]
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_a_stronger_finding_never_raises_the_recorded_score(kind: EventType) -> None:
+    scores = [
+        build(make_comparison(make_finding(kind, strength=share / 20))).score
+        for share in range(1, 21)
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] < 100.0
