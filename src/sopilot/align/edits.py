@@ -53,7 +53,7 @@ def candidates(
     order: tuple[int, ...], step_count: int, prices: Prices, reach: int
 ) -> Iterator[Candidate]:
     """All single edits of an order, in a fixed sequence; exchanges reach over `reach` slots."""
-    yield from _deletes(order, prices)
+    yield from deletions(order, prices)
     yield from _exchanges(order, prices, reach)
     yield from _foreign(order, step_count, prices, reach)
 
@@ -70,9 +70,7 @@ def run_candidates(order: tuple[int, ...], prices: Prices, runs: Runs) -> Iterat
     """Edits of whole runs of short slots, where no step is marked: leaving one out, and two
     neighbouring runs exchanged. What is done again or instead comes from `foreign_run`."""
     n = len(order)
-    for edit in _deletes(order, prices):
-        if edit.second - edit.first >= runs.shortest:
-            yield edit
+    yield from deletions(order, prices, runs.shortest)
     price = prices.edit + prices.move
     for first in range(n - 2 * runs.shortest + 1):
         for second in range(first + runs.shortest, min(n, first + runs.longest) + 1):
@@ -97,10 +95,11 @@ def foreign_run(
                 yield Candidate("replace", head, middle, tail, head, tail, price)
 
 
-def _deletes(order: tuple[int, ...], prices: Prices) -> Iterator[Candidate]:
+def deletions(order: tuple[int, ...], prices: Prices, shortest: int = 1) -> Iterator[Candidate]:
+    """Every run of at least `shortest` slots left out, but for all of them."""
     n = len(order)
     for first in range(n):
-        for second in range(first + 1, n + 1):
+        for second in range(first + shortest, n + 1):
             if second - first < n:
                 price = prices.edit + prices.further_step * (second - first - 1)
                 yield Candidate("delete", first, (), second, first, second, price)

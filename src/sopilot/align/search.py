@@ -8,7 +8,7 @@ right by definition would gain by an order is no evidence for it. Source: docs/s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,15 @@ from sopilot.align.edits import (
     Prices,
     Runs,
     candidates,
+    deletions,
     foreign_run,
     run_candidates,
 )
 from sopilot.core.errors import InsufficientClips
 
 NOTHING_UNNAMED: frozenset[int] = frozenset()
+NEAR_SHARE = 1.0
+"""Edits that lack at most this share of their price are tried again on shaken evidence."""
 FOREIGN_RUNS = 40
 """Runs that are tried in other places per round."""
 CELLS_PER_BATCH = 1_500_000
@@ -84,12 +87,16 @@ class AcceptedEdit:
     gain: float
 
 
-@dataclass(frozen=True, slots=True)
+Near = Mapping[tuple[int, ...], tuple[Candidate, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OrderSearch:
     """slots: found order; cuts: (n + 1,) windows; evidence: nats of the found order.
 
     allowance: what the references gain by that order, >= 0. spare: the largest gain any single
-    edit of the final order that is about a named step would bring, >= 0. All in nats.
+    edit of the final order that is about a named step would bring, >= 0. All in nats. near: per
+    order that was looked at, the edits that were worth it or nearly so.
     """
 
     slots: tuple[Slot, ...]
@@ -98,6 +105,7 @@ class OrderSearch:
     evidence: float
     allowance: float
     spare: float
+    near: Near
 
 
 def reference(sums: Table, classes: Classes) -> Reference:
@@ -113,6 +121,7 @@ def search_order(
     references: Sequence[Reference] = (),
     unnamed: frozenset[int] = NOTHING_UNNAMED,
     runs: Runs | None = None,
+    near: Near | None = None,
     max_edits: int = 8,
     reach: int = 12,
 ) -> OrderSearch:
@@ -121,11 +130,13 @@ def search_order(
     sums: (K, T + 1) from `chain.cumulate`. Edits are accepted while the best one gains more
     than its price; what the references would gain counts against it, so that each of them needs no
     edit. unnamed: steps whose absence is no difference. runs: edits take runs of so many slots
-    together (short slots of equal length where no step is marked).
+    together (short slots of equal length where no step is marked). near: of a search on nearly
+    the same evidence: of an order that it knows only those edits are tried, of another only what
+    leaves something out.
     O(rounds x candidates x T). Raises InsufficientClips when the expected order does not fit into
     the windows.
     """
-    problem = _Problem(sums, classes, prices, references, unnamed, runs, reach)
+    problem = _Problem(sums, classes, prices, references, unnamed, runs, reach, near or {}, {})
     slots = tuple(Slot(step) for step in range(len(classes.parts)))
     worth = _Worth(_chain_value(sums, classes, range(len(slots))), 0.0)
     found: list[AcceptedEdit] = []
@@ -139,7 +150,8 @@ def search_order(
     chain, shortest, _ = _flatten(classes, [slot.step for slot in slots])
     prefix = prefix_tables(sums, chain, shortest)
     cuts = best_cuts(prefix, sums, chain, shortest)[_slot_ends(classes, slots)]
-    return OrderSearch(slots, cuts, tuple(found), worth.evidence, worth.allowance, spare)
+    near = problem.looked_at
+    return OrderSearch(slots, cuts, tuple(found), worth.evidence, worth.allowance, spare, near)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +163,8 @@ class _Problem:
     unnamed: frozenset[int]
     runs: Runs | None
     reach: int
+    known: Near
+    looked_at: dict[tuple[int, ...], tuple[Candidate, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +214,23 @@ def _best_edit(
     allowances = np.zeros(len(listed))
     # Nothing is below zero, so only what could count is looked up in the references.
     likely = np.flatnonzero(net > -problem.prices.edit)
-    allowances[likely] = _allowances(problem.references, order, [listed[i] for i in likely])
+    allowances[likely] = _allowances(problem.references, order, [listed[int(i)] for i in likely])
     net -= allowances
+    nearly = np.flatnonzero(net > -NEAR_SHARE * problem.prices.edit)
+    problem.looked_at[order] = tuple(listed[int(i)] for i in nearly)
     pick = int(np.argmax(net))
-    counted = [i for i in likely if not _is_silent(listed[i], order, problem.unnamed)]
+    counted = [i for i in likely if not _is_silent(listed[int(i)], order, problem.unnamed)]
     spare = max(0.0, float(net[counted].max(initial=-np.inf)) + problem.prices.edit)
     if not net[pick] > 0.0:
         return None, worth, spare
     return listed[pick], _Worth(float(values[pick]), float(allowances[pick])), spare
 
 
-def _listed(problem: _Problem, order: tuple[int, ...]) -> list[Candidate]:
+def _listed(problem: _Problem, order: tuple[int, ...]) -> Sequence[Candidate]:
+    if order in problem.known:
+        return problem.known[order]
+    if problem.known:
+        return list(deletions(order, problem.prices, problem.runs.shortest if problem.runs else 1))
     if problem.runs is None:
         count = len(problem.classes.parts)
         return list(candidates(order, count, problem.prices, problem.reach))
@@ -291,21 +311,33 @@ def evaluate(
     chain, shortest, begins = _flatten(classes, order)
     prefix = prefix_tables(sums, chain, shortest)[begins]
     suffix = suffix_tables(sums, chain, shortest)[begins]
+    heads = np.array([item.head for item in listed], dtype=np.int64)
+    tails = np.array([item.tail for item in listed], dtype=np.int64)
+    grown, lengths = _middles(classes, listed)
     values = np.empty(len(listed))
-    middles = [_flatten(classes, item.middle)[0] for item in listed]
     # Long middles first: the candidates still growing are then always the leading rows.
-    ranking = sorted(range(len(listed)), key=lambda i: -len(middles[i]))
+    ranking = np.argsort(-lengths, kind="stable")
     batch = max(1, CELLS_PER_BATCH // sums.shape[1])
     for start in range(0, len(listed), batch):
         rows = ranking[start : start + batch]
-        tables = prefix[[listed[i].head for i in rows]]
-        for depth in range(len(middles[rows[0]])):
-            active = sum(len(middles[i]) > depth for i in rows)
-            added = np.array([middles[i][depth] for i in rows[:active]], dtype=np.int64)
+        tables = prefix[heads[rows]]
+        for depth in range(int(lengths[rows[0]])):
+            active = int(np.count_nonzero(lengths[rows] > depth))
+            added = grown[rows[:active], depth]
             tables[:active] = extend(tables[:active], sums, added, classes.shortest[added])
-        tables += suffix[[listed[i].tail for i in rows]]
+        tables += suffix[tails[rows]]
         values[rows] = tables.max(axis=1)
     return values
+
+
+def _middles(classes: Classes, listed: Sequence[Candidate]) -> tuple[Indices, Indices]:
+    """(n, longest) classes of every candidate's middle, -1 behind its end, and the lengths."""
+    chains = [[k for step in item.middle for k in classes.parts[step]] for item in listed]
+    lengths = np.array([len(chain) for chain in chains], dtype=np.int64)
+    grown = np.full((len(chains), int(lengths.max(initial=0))), -1, dtype=np.int64)
+    for row, chain in enumerate(chains):
+        grown[row, : len(chain)] = chain
+    return grown, lengths
 
 
 def _describe(edit: Candidate, slots: Sequence[Slot], gain: float) -> AcceptedEdit:

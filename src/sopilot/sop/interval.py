@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sopilot.align.search import Near
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.compare import compare_with, trainee_steps
 from sopilot.sop.comparison import Comparison
@@ -45,7 +46,10 @@ def score_interval(
     _, trainee = work_of(model, trainee)
     reading = read(model, trainee)
     rng = np.random.default_rng(seed)
-    scores = [score_of(_replicate(model, trainee, reading, base, rng)) for _ in range(REPLICATES)]
+    near = judge(model, trainee, reading).near
+    scores = [
+        score_of(_replicate(model, trainee, reading, base, near, rng)) for _ in range(REPLICATES)
+    ]
     score = score_of(base)
     low, high = np.percentile(scores, QUANTILES)
     low, high = min(float(low), score) - FLOOR, max(float(high), score) + FLOOR
@@ -57,12 +61,13 @@ def _replicate(
     trainee: VideoFeatures,
     reading: Reading,
     base: Comparison,
+    near: Near,
     rng: np.random.Generator,
 ) -> Comparison:
     gain = float(np.exp(rng.normal(0.0, GAIN_SPREAD)))
     noise = smooth_noise(reading.evidence.shape, rng)
     shaken = replace(reading, evidence=reading.evidence * gain + NOISE_NATS * noise)
-    judged = judge(model, trainee, shaken)
+    judged = judge(model, trainee, shaken, near)
     return replace(
         base,
         findings=judged.findings,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sopilot.align.chain import cumulate
 from sopilot.align.search import (
     Classes,
+    Near,
     OrderSearch,
     Reference,
     deletion_gains,
@@ -35,7 +36,8 @@ class Judgement:
     """What decides the score: the executed slots, the findings, the conformity.
 
     likeness: of the executed slots to the golds, relative to the golds' own re-recordings. nats:
-    largest evidence of any edit, accepted or not. unlikeness: of the most unlike step.
+    largest evidence of any edit, accepted or not. unlikeness: of the most unlike step. near: see
+    `align.search`.
     """
 
     found: tuple[Execution, ...]
@@ -44,11 +46,17 @@ class Judgement:
     likeness: float
     nats: float
     unlikeness: float
+    near: Near
 
 
-def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgement:
-    """Find the order that explains the evidence, and what differs."""
-    search, gains = _search(model, reading, trainee.clip_count)
+def judge(
+    model: TaskModel, trainee: VideoFeatures, reading: Reading, near: Near | None = None
+) -> Judgement:
+    """Find the order that explains the evidence, and what differs.
+
+    near: of a judgement on nearly the same evidence, which makes the search short.
+    """
+    search, gains = _search(model, reading, trainee.clip_count, near)
     found = executions(model, trainee, reading, search.slots, search.cuts, gains)
     slots = step_slots(model, found)
     evidence = Evidence(model, trainee, reading, found, search.edits, slots)
@@ -56,7 +64,7 @@ def judge(model: TaskModel, trainee: VideoFeatures, reading: Reading) -> Judgeme
     level = conformity(found, reading, search.spare) / model.own.conformity
     nats = max([search.spare, *(edit.gain for edit in search.edits)])
     unlike = float(step_unlikeness(evidence).max(initial=0.0))
-    return Judgement(found, findings, min(1.0, level), likeness(found), nats, unlike)
+    return Judgement(found, findings, min(1.0, level), likeness(found), nats, unlike, search.near)
 
 
 def order_reference(model: TaskModel, reading: Reading) -> Reference:
@@ -66,7 +74,7 @@ def order_reference(model: TaskModel, reading: Reading) -> Reference:
 
 
 def _search(
-    model: TaskModel, reading: Reading, clip_count: int
+    model: TaskModel, reading: Reading, clip_count: int, near: Near | None
 ) -> tuple[OrderSearch, NDArray[np.float64]]:
     """The found order with cuts in clips, and what leaving out each slot would gain."""
     sums, classes, grain = _laid_out(model, reading, clip_count)
@@ -83,6 +91,7 @@ def _search(
         references=known,
         unnamed=unnamed,
         runs=method.chunk_runs if chunked else None,
+        near=near,
     )
     gains = deletion_gains(sums, classes, search, known)
     return replace(search, cuts=search.cuts // grain), gains
