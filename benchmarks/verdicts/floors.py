@@ -25,13 +25,17 @@ class Floor:
 
 FLOORS: Mapping[str, Floor] = {
     "generated.1 gold, no steps.auc": Floor("1 gold, no steps: AUC", 0.975),
-    "generated.1 gold, no steps.balanced": Floor("1 gold, no steps: balanced accuracy", 0.95),
+    "generated.1 gold, no steps.balanced": Floor(
+        "1 gold, no steps: balanced accuracy without over-time", 0.95
+    ),
     "generated.1 gold, no steps.critical": Floor(
         "1 gold, no steps: good with a critical one", 0.0, at_least=False
     ),
     "generated.1 gold, no steps.stopped": Floor("1 gold, no steps: freeze, cut, skip stopped", 1.0),
     "generated.1 gold, steps.auc": Floor("1 gold, steps: AUC", 0.98),
-    "generated.1 gold, steps.balanced": Floor("1 gold, steps: balanced accuracy", 0.97),
+    "generated.1 gold, steps.balanced": Floor(
+        "1 gold, steps: balanced accuracy without over-time", 0.97
+    ),
     "generated.1 gold, steps.missing": Floor("1 gold, steps: missing steps named", 0.95),
     "generated.1 gold, steps.swap": Floor("1 gold, steps: swap named", 0.85),
     "generated.1 gold, steps.repeat": Floor("1 gold, steps: repeat named", 0.85),

@@ -235,7 +235,7 @@ def run(session: Session) -> Report:
             films[name] = outcomes
             figures[name] = summarise(in_protocol(outcomes))
             rows += judged(f"generated.{variant}", f"{split}: ", outcomes)
-            rows.append(_without_slow(f"{split}: {variant}", outcomes))
+            rows.append(_with_slow(f"{split}: {variant}", outcomes))
         for scorer in SCORERS[1:]:
             peers = [replace(c, scorer=scorer) for c in cases(session, Variant(1, True), tasks)]
             figures[f"{split}, {scorer}"] = summarise(in_protocol(session.judge(peers)))
@@ -249,11 +249,16 @@ def run(session: Session) -> Report:
     return Report("generated", tuple(rows), tuple(tables), settings, figures, films)
 
 
-def _without_slow(label: str, outcomes: Sequence[Outcome]) -> Row:
-    """Over-time alone is a matter of efficiency: by the default policy such a film may pass."""
-    strict = [o for o in in_protocol(outcomes) if o.defect != Defect.OVER_TIME]
-    name = f"{label}: balanced accuracy, over-time left out"
-    return Row(name, summarise(strict).balanced_accuracy)
+def _with_slow(label: str, outcomes: Sequence[Outcome]) -> Row:
+    """The figure in which a film that is only slow counts as passed by mistake."""
+    name = f"{label}: balanced accuracy, over-time counted as a defect"
+    return Row(name, summarise(in_protocol(outcomes)).balanced_accuracy)
+
+
+def _must_not_pass(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Over-time alone is a matter of efficiency: by the default policy such a film may pass, and
+    a floor of its own asks that it is flagged and costs points."""
+    return [o for o in outcomes if o.defect != Defect.OVER_TIME]
 
 
 def judged(prefix: str, label: str, outcomes: Sequence[Outcome]) -> list[Row]:
@@ -269,7 +274,7 @@ def measured(outcomes: Sequence[Outcome]) -> Mapping[str, Measured]:
     figures = summarise(protocol)
     return {
         "auc": figures.auc,
-        "balanced": figures.balanced_accuracy,
+        "balanced": summarise(_must_not_pass(protocol)).balanced_accuracy,
         "critical": figures.critical,
         "not_passed": figures.not_passed,
         "alarm": figures.alarm,
