@@ -77,6 +77,27 @@ def test_order_differences_are_named(
     assert all(0.0 < f.strength <= 1.0 for f in found.findings)
 
 
+@pytest.mark.parametrize(
+    ("order", "slot_stretch", "expected"),
+    [
+        ([0, 1, 3, 4, 5], {}, (EventType.MISSING_STEP, None)),
+        ([0, 1, 3, 4, 5], {1: 1.8, 2: 1.8}, (EventType.MISSING_STEP, EventType.STEP_DEVIATION)),
+        ([0, 1, 3, 4, 5], {1: 2.2}, (EventType.MISSING_STEP, EventType.STEP_DEVIATION)),
+        ([0, 1, 50, 3, 4, 5], {}, (EventType.STEP_DEVIATION, EventType.MISSING_STEP)),
+        ([0, 1, 5, 3, 4, 5], {}, (EventType.STEP_DEVIATION, None)),
+    ],
+)
+def test_what_the_evidence_does_not_tell_apart_is_named_as_well(
+    model: TaskModel,
+    order: list[int],
+    slot_stretch: dict[int, float],
+    expected: tuple[EventType, EventType | None],
+) -> None:
+    found = compare_with(model, execution(order, seed=7, slot_stretch=slot_stretch))
+    told = [(f.type, f.alternative) for f in found.findings if f.step_index == 2]
+    assert told == [expected]
+
+
 def test_spans_point_at_both_videos(model: TaskModel) -> None:
     swap = compare_with(model, execution([0, 2, 1, 3, 4, 5], seed=7)).findings[0]
     assert swap.other_step_index == 2
