@@ -17,6 +17,7 @@ from benchmarks.verdicts.judging import Case
 from benchmarks.verdicts.product import Setup, method_fields
 from benchmarks.verdicts.report import Report, Row, Table, number, rate_text
 from benchmarks.verdicts.session import Session
+from sopilot.align.evidence import EvidenceSettings
 from sopilot.core.records import Role
 from sopilot.evaluation.figures import Figures, Outcome, named_events, summarise
 from sopilot.sop.comparison import EventType
@@ -47,9 +48,21 @@ class Ablation:
         return sorted(set(self.changes) - set(known))
 
 
-STAGES: tuple[Ablation, ...] = ()
-"""Changes that are more than a switch, as Ablation("one part a step", {"parts": 1}); values must
-be hashable, and picklable for the worker processes."""
+STAGES: tuple[Ablation, ...] = (
+    Ablation("one part a step", {"parts_per_step": 1}),
+    Ablation("trainee in one framing", {"read_framings": 0}),
+    Ablation("gold in two framings", {}, tuple(f"crop~{k}" for k in range(3, 9))),
+    Ablation("layout always in full", {"layout_gate": (-1.0, 0.1)}),
+    Ablation("layout never", {"layout_gate": (9.0, 0.1)}),
+    Ablation("the same prices for all", {"sure_price": 1.0}),
+    Ablation("cosine only", {"evidence": EvidenceSettings(lda_share=0.0)}),
+    Ablation("discriminant only", {"evidence": EvidenceSettings(cosine_gain=0.0)}),
+    Ablation("class medians kept", {"evidence": EvidenceSettings(median_share=0.0)}),
+    Ablation("clips not averaged", {"evidence": EvidenceSettings(smooth_clips=1)}),
+    Ablation("cyclic steps may be short", {"cyclic_share": 0.5, "cyclic_clips": 5}),
+)
+"""Changes that are more than a switch; values must be hashable, and picklable for the worker
+processes."""
 
 
 def ablations(blocks: Sequence[str], known: Mapping[str, Any]) -> Iterator[Ablation]:
@@ -106,10 +119,10 @@ def _worlds(session: Session) -> dict[str, list[Case]]:
 
 
 def _blocks(worlds: Mapping[str, Sequence[Case]]) -> list[str]:
-    """Names of the blocks in the features, re-recordings left out."""
+    """Names of the blocks in the features, re-recordings and framings left out."""
     first = next(case for cases in worlds.values() for case in cases)
     features = load(first.golds[0], Role.GOLD)
-    return list(dict.fromkeys(name.partition("@")[0] for name in features.blocks))
+    return [name for name in features.blocks if not {"@", "~"} & set(name)]
 
 
 def _changed(case: Case, item: Ablation) -> Case:
