@@ -11,10 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.records import Step
-from sopilot.sop.calibrate import LEAST_GOLDS, MOST_FACTOR, Calibration, HeldOut, calibration
+from sopilot.sop.calibrate import (
+    LEAST_GOLDS,
+    MOST_FACTOR,
+    SPREADS,
+    Calibration,
+    HeldOut,
+    calibration,
+)
 from sopilot.sop.compare import compare, compare_with
+from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
 from sopilot.sop.likeness import thresholds
+from sopilot.sop.model import read
 
 STEPS = 5
 
@@ -107,6 +116,16 @@ def test_a_gold_unlike_the_others_raises_what_it_differs_in(
     last = execution(**({"order": range(STEPS), "seed": 3, "versions": 1} | third))
     found = fit([*alike, last], marked(STEPS)).calibration
     assert (found.price_factor > 1.0, found.unlike_factor > 1.0) == raised
+
+
+def test_a_step_deviates_beyond_what_the_golds_are_from_each_other() -> None:
+    alike = [execution(range(STEPS), seed=seed, versions=1) for seed in (1, 2)]
+    third = execution(range(STEPS), seed=3, versions=1, strange=0.5, strange_step=2)
+    others = fit(alike, marked(STEPS))
+    unlikeness = judge(others, third, read(others, third)).unlikeness
+    # The other two are near each other: mean u / 3, spread u / sqrt 3.
+    expected = unlikeness / 3 + SPREADS * unlikeness / 3**0.5
+    assert thresholds(fit([*alike, third], marked(STEPS)))[0] == pytest.approx(expected, rel=0.05)
 
 
 def test_the_thresholds_of_unlikeness_grow_by_their_factor() -> None:
