@@ -18,7 +18,13 @@ from sopilot.sop.comparison import Comparison, EventType
 from sopilot.sop.learn import fit
 from sopilot.sop.model import TaskModel
 from sopilot.sop.score import total_score
-from sopilot.sop.timing import FREEZE_SEC, MOST_EDGE_SEC, quiet_level, work_of
+from sopilot.sop.timing import (
+    FREEZE_SEC,
+    MOST_EDGE_SEC,
+    MOST_EDGE_SHARE,
+    quiet_level,
+    work_of,
+)
 
 STEPS = 6
 CLIPS = 12
@@ -98,6 +104,22 @@ def test_a_freeze_outside_the_work_counts_only_where_it_is_long(
     assert _told(found) == ([(EventType.FREEZE, step, None)] if is_found else [])
     assert (total_score(found) > 99.0) == (not is_found)
     assert (seconds > MOST_EDGE_SEC) == is_found
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize(("seconds", "is_found"), [(6.0, False), (8.4, True)])
+def test_a_freeze_that_is_much_of_a_short_video_counts(
+    at_start: bool, seconds: float, is_found: bool
+) -> None:
+    few = range(3)
+    model = fit([execution(few, versions=2)], marked(3))
+    order = [LOOK, *few] if at_start else [*few, LOOK]
+    slot = 0 if at_start else 3
+    trainee = _still([slot], order, {slot: seconds})
+    assert seconds < MOST_EDGE_SEC
+    assert (seconds > MOST_EDGE_SHARE * trainee.duration_sec) == is_found
+    found = {item.type for item in compare_with(model, trainee).findings}
+    assert found == ({EventType.FREEZE} if is_found else set())
 
 
 @pytest.mark.parametrize(
