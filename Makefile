@@ -32,7 +32,7 @@ serve: setup ## run the service on the demo's data (http://127.0.0.1:8000/docs)
 	$(BIN)/sopilot serve --data-dir $(DATA)
 
 test: setup ## run the tests (SQLite; PostgreSQL where its binaries are found)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak" tests
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak" tests
 
 soak: setup ## run the long lists: hours of video, every kill, every truncation
 	$(BIN)/python -m pytest -m soak tests

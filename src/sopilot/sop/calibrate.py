@@ -33,16 +33,20 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Factors >= 1 on the method's prices and unlikeness thresholds. is_calibrated: from golds."""
+    """Factors >= 1 on the method's prices and unlikeness thresholds.
+
+    held_out_count: golds that were compared with the others; 0 = the fixed thresholds hold.
+    """
 
     gold_count: int
+    held_out_count: int = 0
     price_factor: float = 1.0
     unlike_factor: float = 1.0
 
     @property
     def is_calibrated(self) -> bool:
         """Whether the operating point comes from leaving one gold out."""
-        return self.gold_count >= LEAST_GOLDS
+        return self.held_out_count >= LEAST_GOLDS
 
     @property
     def golds_missing(self) -> int:
@@ -53,18 +57,20 @@ class Calibration:
 UNCALIBRATED = Calibration(1)
 
 
-def calibration(held_out: Sequence[HeldOut], price: float, unlike: float) -> Calibration:
+def calibration(
+    gold_count: int, held_out: Sequence[HeldOut], price: float, unlike: float
+) -> Calibration:
     """From every gold left out to the task's factors.
 
     price: nats an edit costs; unlike: unlikeness from which a step deviates. Thresholds only ever
     rise, since golds are recorded with more care than trainees.
     """
     if len(held_out) < LEAST_GOLDS:
-        return Calibration(len(held_out))
+        return Calibration(gold_count)
     nats = _bound([item.nats for item in held_out]) / price
     unlikeness = _bound([item.unlikeness for item in held_out]) / unlike
     factors = np.clip([nats, unlikeness], 1.0, MOST_FACTOR).tolist()
-    return Calibration(len(held_out), *factors)
+    return Calibration(gold_count, len(held_out), *factors)
 
 
 def _bound(values: Sequence[float]) -> float:

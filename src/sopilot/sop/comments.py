@@ -224,7 +224,7 @@ _BASIS_SUMMARIES: Mapping[DecisionBasis | None, Wording] = MappingProxyType(
         ),
         "remark_to_review": (
             "合否は確定していません。重大な逸脱の疑いがあり、監督者による確認が必要です。",
-            "No verdict yet: something may be missing, a supervisor must look at it.",
+            "No verdict yet: something serious may be wrong, a supervisor must look at it.",
         ),
     }
 )

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sopilot.core.errors import BadSteps, InsufficientClips
 from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
-from sopilot.sop.calibrate import Calibration, HeldOut, calibration
+from sopilot.sop.calibrate import LEAST_GOLDS, Calibration, HeldOut, calibration
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
 from sopilot.sop.method import DEFAULT, Method
@@ -35,11 +36,13 @@ def fit(
     """
     model = _measured(learn(golds, steps, method))
     known = Calibration(len(golds))
-    if method.calibrate and known.is_calibrated:
-        held_out = [_held_out(model, number) for number in range(len(golds))]
-        price = method.prices_for(model.steps_are_marked).edit
-        known = calibration(held_out, price, method.unlike_from(len(golds) - 1)[0])
-    return replace(model, calibration=known)
+    if not method.calibrate or len(golds) < LEAST_GOLDS:
+        return replace(model, calibration=known)
+    held_out = [found for k in range(len(golds)) if (found := _held_out(model, k)) is not None]
+    price = method.prices_for(model.steps_are_marked).edit
+    known = calibration(len(golds), held_out, price, method.unlike_from(len(golds) - 1)[0])
+    # Measured again: what the golds get depends on the thresholds.
+    return _measured(replace(model, own=OwnMeasure(), calibration=known))
 
 
 def _measured(model: TaskModel) -> TaskModel:
@@ -65,12 +68,14 @@ def _measured(model: TaskModel) -> TaskModel:
     return replace(model, own=own)
 
 
-def _held_out(model: TaskModel, number: int) -> HeldOut:
-    """One gold as the trainee of the others."""
+def _held_out(model: TaskModel, number: int) -> HeldOut | None:
+    """One gold as the trainee of the others; None where the others alone make no model."""
     others = [gold for k, gold in enumerate(model.golds) if k != number]
-    rest = _measured(
-        learn([gold.features for gold in others], steps_in(model, others[0]), model.method)
-    )
+    steps = steps_in(model, others[0])
+    try:
+        rest = _measured(learn([gold.features for gold in others], steps, model.method))
+    except (InsufficientClips, BadSteps):
+        return None
     _, left = work_of(rest, model.golds[number].features)
     reading = read(rest, left)
     judged = judge(rest, left, reading)

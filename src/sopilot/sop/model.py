@@ -114,7 +114,11 @@ class TaskModel:
         for kind, own in zip(self.kinds, self.parts, strict=True):
             if kind is StepKind.CYCLIC:
                 shortest[list(own)] = min(usual, self.method.cyclic_clips)
-        shortest = np.round(shortest).astype(np.int64)
+        # All together must fit into the video.
+        shortest = np.floor(shortest * min(1.0, clip_count / float(shortest.sum())) + 0.5)
+        if shortest.sum() > clip_count:
+            shortest = np.floor(shortest * clip_count / float(shortest.sum()))
+        shortest = shortest.astype(np.int64)
         return Classes(self.parts, np.maximum(shortest, 1))
 
 

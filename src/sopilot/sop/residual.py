@@ -84,7 +84,9 @@ def step_distances(
             continue
         away = np.abs(_shares(len(clips))[:, None] - _shares(len(item.clips))[None]) > BAND_SHARE
         if same_video:
-            away |= np.array(clips)[:, None] == np.array(item.clips)[None]
+            same = np.array(clips)[:, None] == np.array(item.clips)[None]
+            # A step of very few clips has no others.
+            away |= same & ~(away | same).all(axis=0)
         for row, name in enumerate(gold):
             a = gold[name][clips.start : clips.stop]
             b = other[name][item.clips.start : item.clips.stop]

@@ -24,8 +24,9 @@ OVER_RATIO, OVER_SEC = 1.65, 3.0
 IDLE_SEC = 6.0
 IDLE_ENERGY_RATIO = 0.35
 FREEZE_SEC = 1.5
-EDGE_SEC, MOST_EDGE_SEC, MOST_EDGE_SHARE = 0.3, 10.0, 0.25
-"""A freeze this near to the start or end, and no longer, may lie outside the work."""
+MOST_EDGE_SEC, MOST_EDGE_SHARE = 10.0, 0.25
+"""A freeze beside the first or last clip of the work, no longer than this and than this share of
+the video, may lie outside the work."""
 
 
 def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
@@ -125,14 +126,14 @@ def freezes(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
     first or the last step is there.
     """
     absent = {item.step_index for item in known if item.type is EventType.MISSING_STEP}
-    end_sec = evidence.trainee.duration_sec
+    work = evidence.trainee.clip_spans
     last_step = len(evidence.model.steps) - 1
-    most_sec = min(MOST_EDGE_SEC, MOST_EDGE_SHARE * end_sec)
+    most_sec = min(MOST_EDGE_SEC, MOST_EDGE_SHARE * evidence.trainee.duration_sec)
     golds = evidence.model.golds
     usual = [[(own, own.duration_sec) for own in gold.features.freezes] for gold in golds]
     for freeze in evidence.trainee.freezes:
-        before = freeze.start_sec <= EDGE_SEC and 0 not in absent
-        after = freeze.end_sec >= end_sec - EDGE_SEC and last_step not in absent
+        before = freeze.start_sec < work[0, 1] and 0 not in absent
+        after = freeze.end_sec > work[-1, 0] and last_step not in absent
         if (before or after) and freeze.duration_sec <= most_sec:
             continue
         if freeze.duration_sec < usual_sec(evidence, usual, freeze) + FREEZE_SEC:

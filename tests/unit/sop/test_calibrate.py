@@ -48,7 +48,7 @@ def _held_out(nats: list[float], unlikeness: list[float]) -> list[HeldOut]:
 def test_factors_are_the_bound_of_the_golds_over_the_threshold(
     nats: list[float], unlikeness: list[float], factors: tuple[float, float]
 ) -> None:
-    found = calibration(_held_out(nats, unlikeness), price=10.0, unlike=2.0)
+    found = calibration(len(nats), _held_out(nats, unlikeness), price=10.0, unlike=2.0)
     assert (found.price_factor, found.unlike_factor) == pytest.approx(factors)
     assert found.gold_count == len(nats)
 
@@ -60,7 +60,7 @@ def test_factors_are_the_bound_of_the_golds_over_the_threshold(
 def test_too_few_golds_change_no_threshold_and_say_how_many_are_missing(
     count: int, calibrated: bool, missing: int
 ) -> None:
-    found = calibration([HeldOut(900.0, 90.0)] * count, price=10.0, unlike=2.0)
+    found = calibration(count, [HeldOut(900.0, 90.0)] * count, price=10.0, unlike=2.0)
     assert (found.is_calibrated, found.golds_missing) == (calibrated, missing)
     assert found.price_factor == found.unlike_factor == (MOST_FACTOR if calibrated else 1.0)
 
@@ -73,7 +73,7 @@ golds = st.lists(st.builds(HeldOut, amounts, amounts), min_size=1, max_size=10)
 def test_thresholds_only_rise_and_at_most_double(
     held_out: list[HeldOut], price: float, unlike: float
 ) -> None:
-    found = calibration(held_out, price, unlike)
+    found = calibration(len(held_out), held_out, price, unlike)
     assert 1.0 <= found.price_factor <= MOST_FACTOR
     assert 1.0 <= found.unlike_factor <= MOST_FACTOR
 
@@ -83,7 +83,7 @@ def test_golds_that_all_differ_more_never_lower_a_threshold(
     held_out: list[HeldOut], more: float
 ) -> None:
     raised = [HeldOut(item.nats + more, item.unlikeness + more) for item in held_out]
-    before, after = calibration(held_out, 25.0, 2.2), calibration(raised, 25.0, 2.2)
+    before, after = (calibration(len(each), each, 25.0, 2.2) for each in (held_out, raised))
     assert after.price_factor >= before.price_factor - 1e-6
     assert after.unlike_factor >= before.unlike_factor - 1e-6
 
@@ -130,13 +130,13 @@ def test_a_step_deviates_beyond_what_the_golds_are_from_each_other() -> None:
 
 def test_the_thresholds_of_unlikeness_grow_by_their_factor() -> None:
     model = fit([execution(range(STEPS), versions=1)], marked(STEPS))
-    raised = replace(model, calibration=Calibration(3, unlike_factor=1.5))
+    raised = replace(model, calibration=Calibration(3, 3, unlike_factor=1.5))
     assert thresholds(raised) == pytest.approx([1.5 * level for level in thresholds(model)])
 
 
 def test_a_dearer_task_needs_more_evidence() -> None:
     model = fit([execution(range(STEPS), versions=1)], marked(STEPS))
-    dear = replace(model, calibration=Calibration(3, price_factor=MOST_FACTOR))
+    dear = replace(model, calibration=Calibration(3, 3, price_factor=MOST_FACTOR))
     trainee = execution([0, 1, 3, 4], seed=7)
     cheap, costly = (compare_with(each, trainee).findings for each in (model, dear))
     assert len(cheap) == len(costly) == 1

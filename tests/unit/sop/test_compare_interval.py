@@ -7,10 +7,10 @@ import pytest
 from compare_material import execution, marked
 
 from sopilot.sop.compare import compare_with
-from sopilot.sop.order import nats_strength
 from sopilot.sop.interval import score_interval, smooth_noise
 from sopilot.sop.learn import fit
 from sopilot.sop.model import TaskModel
+from sopilot.sop.order import nats_strength
 from sopilot.sop.score import total_score
 
 

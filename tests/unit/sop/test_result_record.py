@@ -247,7 +247,7 @@ def test_an_empty_path_and_no_steps_make_a_record() -> None:
     [
         (Calibration(1), (False, 1, 2, 1.0, 1.0)),
         (Calibration(2), (False, 2, 1, 1.0, 1.0)),
-        (Calibration(3, 1.23456, 2.0), (True, 3, 0, 1.2346, 2.0)),
+        (Calibration(3, 3, 1.23456, 2.0), (True, 3, 0, 1.2346, 2.0)),
     ],
 )
 def test_the_record_says_how_the_task_is_calibrated(

@@ -214,7 +214,7 @@ def test_a_dearer_task_needs_more_evidence_for_a_clear_finding(
     model: TaskModel, order: list[int], factor: float, certainty: str
 ) -> None:
     method = replace(model.method, sure_price=1.0)
-    dear = replace(model, method=method, calibration=Calibration(3, price_factor=factor))
+    dear = replace(model, method=method, calibration=Calibration(3, 3, price_factor=factor))
     assert _only(compare_with(dear, execution(order, seed=7))).certainty == certainty
 
 
@@ -223,7 +223,7 @@ def test_the_nearer_a_video_is_the_less_proves_a_difference(
     model: TaskModel, sure_price: float, certainty: str
 ) -> None:
     method = replace(model.method, sure_price=sure_price)
-    dear = replace(model, method=method, calibration=Calibration(3, price_factor=3.0))
+    dear = replace(model, method=method, calibration=Calibration(3, 3, price_factor=3.0))
     assert _only(compare_with(dear, execution(AGAIN, seed=7))).certainty == certainty
 
 
