@@ -11,7 +11,7 @@ from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Evidence, StepSlot, strength_of
 from sopilot.sop.model import TaskModel
-from sopilot.sop.residual import StepClips, excess, repeats_alike, step_distances, unlikeness
+from sopilot.sop.residual import StepClips, repeats_alike, step_distances, unlikeness
 
 UNKNOWN_RATIO, UNKNOWN_BESIDE = 0.35, 0.5
 """Likeness relative to the gold's re-recordings below which a step is like nothing, and its largest
@@ -23,8 +23,6 @@ picture, and what is left of the parts says more about the person than about the
 MOVED_CELLS = 1.0
 """A camera that stands this far elsewhere (a cell is 6 % of the picture's width) shows other parts
 of the work."""
-MOST_SURE = 1.5
-"""A video whose other steps are nearer to the gold than its re-recordings proves so much more."""
 LEAST_UNLIKE_CLIPS = 3
 """Fewer clips than this may all be blurred with a neighbour's."""
 COPY_SHARE = 0.5
@@ -64,17 +62,16 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
     """(len(evidence.steps),) how unlike the golds each step is done; 0 where it is not tested."""
     slots = evidence.steps
     clips = [StepClips(slot.step, slot.clips) for slot in slots]
-    tables = [
-        excess(
-            step_distances(gold.parts, gold.steps, evidence.reading.parts, clips),
-            gold.null_distances[:, [slot.step for slot in slots]],
-        )
-        for gold in evidence.model.golds
-    ]
+    golds = evidence.model.golds
     if not slots or not _can_tell(evidence):
         return np.zeros(len(slots))
-    alike = all(repeats_alike(gold.features, evidence.trainee) for gold in evidence.model.golds)
-    levels = unlikeness(tables, tuple(evidence.model.golds[0].parts), with_motion=alike)
+    beyond = [
+        step_distances(gold.parts, gold.steps, evidence.reading.parts, clips)
+        - gold.null_distances[:, [slot.step for slot in slots]]
+        for gold in golds
+    ]
+    alike = all(repeats_alike(gold.features, evidence.trainee) for gold in golds)
+    levels = unlikeness(beyond, tuple(golds[0].parts), with_motion=alike)
     ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
     clear = thresholds(evidence.model)[1]
     for number, slot in enumerate(slots):
@@ -82,8 +79,6 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         if slot.kind is StepKind.CYCLIC or len(slot.clips) < LEAST_UNLIKE_CLIPS or _is_copy(slot):
             levels[number] = 0.0
             continue
-        if len(beside) > 1:
-            levels[number] *= float(np.clip(np.median(beside), 1.0, MOST_SURE))
         if len(beside) > 1 and ratios[number] < min(
             UNKNOWN_RATIO, UNKNOWN_BESIDE * float(np.median(beside))
         ):

@@ -95,9 +95,9 @@ def step_distances(
     return out
 
 
-def excess(distances: Table, nulls: Table) -> Table:
-    """(parts, steps) distances beyond the nulls and beyond the video's other steps; nan stays."""
-    beyond = distances - nulls
+def excess(beyond: Table) -> Table:
+    """(parts, steps) distances beyond the nulls less those of the video's other steps; nan stays,
+    0 with fewer than three steps."""
     count = beyond.shape[1]
     if count < 3:
         return np.zeros_like(beyond)
@@ -106,16 +106,21 @@ def excess(distances: Table, nulls: Table) -> Table:
 
 
 def unlikeness(
-    excesses: Sequence[Table], parts: Sequence[str], with_motion: bool = True
+    beyond: Sequence[Table], parts: Sequence[str], with_motion: bool = True
 ) -> NDArray[np.float64]:
-    """(steps,) how unlike every gold: per gold the mean of the largest parts in units of their
-    spread over good executions, and of the golds the least; 0 where nothing can be said."""
-    used = [with_motion or name not in MOTION for name in parts]
-    spread = SPREAD_MORE_GOLDS if len(excesses) > 1 else SPREAD_ONE_GOLD
+    """(steps,) how unlike every gold: per gold the mean of the largest parts' excess in units of
+    their spread over good executions, and of the golds the least; 0 where nothing can be said.
+
+    beyond: per gold (parts, steps) distances less their nulls. A step that is nearer to the gold
+    than good work is in every part is not unlike it, however much nearer the others are.
+    """
+    used = np.array([with_motion or name not in MOTION for name in parts])
+    spread = SPREAD_MORE_GOLDS if len(beyond) > 1 else SPREAD_ONE_GOLD
     per_gold = []
-    for table in excesses:
-        scaled = np.sort(np.nan_to_num(table / spread, nan=0.0)[used], axis=0)
-        per_gold.append(scaled[-TOP_PARTS:].mean(axis=0))
+    for table in beyond:
+        scaled = np.sort(np.nan_to_num(excess(table) / spread, nan=0.0)[used], axis=0)
+        worse = (np.nan_to_num(table, nan=0.0)[used] > 0.0).any(axis=0)
+        per_gold.append(np.where(worse, scaled[-TOP_PARTS:].mean(axis=0), 0.0))
     return np.asarray(np.min(per_gold, axis=0))
 
 

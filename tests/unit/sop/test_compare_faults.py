@@ -46,7 +46,7 @@ def test_a_step_of_few_clips_that_is_done_otherwise_deviates(clips: int) -> None
     assert told == [(EventType.STEP_DEVIATION, 3)]
 
 
-@pytest.mark.parametrize("staged_sec, cyclic_sec", [(27.0, 2.4), (30.0, 1.8)])
+@pytest.mark.parametrize(("staged_sec", "cyclic_sec"), [(27.0, 2.4), (30.0, 1.8)])
 def test_short_cyclic_steps_beside_a_long_staged_one_fit_into_their_own_gold(
     staged_sec: float, cyclic_sec: float
 ) -> None:
