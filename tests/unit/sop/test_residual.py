@@ -128,8 +128,8 @@ shares = st.lists(st.floats(-3, 3), min_size=5, max_size=5).map(np.array)
 def test_what_all_steps_share_is_no_excess(
     distances: NDArray[np.float64], nulls: NDArray[np.float64], shared: NDArray[np.float64]
 ) -> None:
-    moved = excess(distances + shared[:, None], nulls)
-    assert moved == pytest.approx(excess(distances, nulls), abs=1e-9)
+    moved = excess(distances + shared[:, None] - nulls)
+    assert moved == pytest.approx(excess(distances - nulls), abs=1e-9)
 
 
 def test_one_step_beyond_the_others_is_left_with_its_excess() -> None:
@@ -138,18 +138,18 @@ def test_one_step_beyond_the_others_is_left_with_its_excess() -> None:
     nulls = np.full((2, 5), -2.0)
     expected = np.zeros((2, 5))
     expected[1, 3] = 0.8
-    assert excess(distances, nulls) == pytest.approx(expected)
+    assert excess(distances - nulls) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_fewer_than_three_steps_have_no_excess(count: int) -> None:
     table = np.random.default_rng(1).normal(size=(4, count))
-    assert not excess(table, np.zeros_like(table)).any()
+    assert not excess(table).any()
 
 
 def test_what_is_unknown_stays_unknown_and_measures_nothing() -> None:
     distances = np.array([[1.0, 2.0, np.nan, 4.0], [np.nan] * 4])
-    found = excess(distances, np.zeros((2, 4)))
+    found = excess(distances)
     assert found[0] == pytest.approx([-2.0, -0.5, np.nan, 2.5], nan_ok=True)
     assert np.isnan(found[1]).all()
 
@@ -157,27 +157,45 @@ def test_what_is_unknown_stays_unknown_and_measures_nothing() -> None:
 PARTS = ("edges", "movement", "place", "rhythm", "motion")
 
 
+def beyond(**columns: list[float]) -> NDArray[np.float64]:
+    """(5 parts, 5 steps), 0 but for the columns s0 .. s4."""
+    table = np.zeros((5, 5))
+    for name, values in columns.items():
+        table[:, int(name[1:])] = values
+    return table
+
+
 def test_unlikeness_is_the_mean_of_the_three_largest_parts() -> None:
-    table = np.array([[0.1, 0.0], [0.5, 0.0], [0.3, 0.0], [0.4, 0.0], [-0.9, np.nan]])
-    assert unlikeness([table], PARTS) == pytest.approx([0.4 / SPREAD_ONE_GOLD, 0.0])
-    assert unlikeness([table, table], PARTS) == pytest.approx([0.4 / SPREAD_MORE_GOLDS, 0.0])
+    table = beyond(s0=[0.1, 0.5, 0.3, 0.4, -0.9], s1=[0.0, 0.0, 0.0, 0.0, np.nan])
+    expected = np.array([0.4, 0.0, 0.0, 0.0, 0.0])
+    assert unlikeness([table], PARTS) == pytest.approx(expected / SPREAD_ONE_GOLD)
+    assert unlikeness([table, table], PARTS) == pytest.approx(expected / SPREAD_MORE_GOLDS)
 
 
 def test_the_gold_that_is_most_alike_decides_for_each_step() -> None:
-    one, other = np.zeros((2, 5, 2))
-    one[:, 0], other[:, 1] = 0.5, 0.7
-    assert unlikeness([one, other], PARTS) == pytest.approx([0.0, 0.0])
-    other[:, 0] = 0.3
-    assert unlikeness([one, other], PARTS) == pytest.approx([0.3 / SPREAD_MORE_GOLDS, 0.0])
+    one, other = beyond(s0=[0.5] * 5), beyond(s1=[0.7] * 5)
+    assert not unlikeness([one, other], PARTS).any()
+    other = beyond(s0=[0.3] * 5, s1=[0.7] * 5)
+    found = unlikeness([one, other], PARTS)
+    assert found[:2] == pytest.approx([0.3 / SPREAD_MORE_GOLDS, 0.0])
+
+
+def test_what_is_nearer_than_good_work_in_every_part_is_not_unlike() -> None:
+    near = beyond(s0=[-0.1] * 5) - 0.2 + beyond(s1=[-1.0] * 5)
+    assert not unlikeness([near], PARTS).any()
+    uneven = np.full((5, 5), -2.0)
+    uneven[:, 0] = -0.1
+    assert not unlikeness([uneven], PARTS).any()
+    uneven[0, 0] = 0.1
+    assert unlikeness([uneven], PARTS)[0] > 1.0
 
 
 def test_parts_of_motion_are_ignored_where_movement_cannot_be_compared() -> None:
-    table = np.zeros((5, 3))
-    table[[1, 3, 4], 0] = 2.0  # motion alone
-    table[[0, 2], 1] = 2.0  # looks alone
+    # Motion alone in the first step, looks alone in the second.
+    table = beyond(s0=[0.0, 2.0, 0.0, 2.0, 2.0], s1=[2.0, 0.0, 2.0, 0.0, 0.0])
     with_motion, without = (unlikeness([table], PARTS, with_motion=w) for w in (True, False))
-    assert with_motion == pytest.approx(np.array([2.0, 4 / 3, 0.0]) / SPREAD_ONE_GOLD)
-    assert without == pytest.approx(np.array([0.0, 2.0, 0.0]) / SPREAD_ONE_GOLD)
+    assert with_motion[:2] == pytest.approx(np.array([2.0, 4 / 3]) / SPREAD_ONE_GOLD)
+    assert without[:2] == pytest.approx(np.array([0.0, 2.0]) / SPREAD_ONE_GOLD)
 
 
 @given(st.lists(tables, min_size=2, max_size=4), tables)
