@@ -32,7 +32,7 @@ from sopilot.sop.model import (
     read,
     require_comparable,
 )
-from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances
+from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances, trusted
 from sopilot.sop.segment import propose_steps
 from sopilot.sop.views import view_names
 
@@ -311,7 +311,10 @@ def _null_distances(golds: Sequence[GoldReference]) -> list[NDArray[np.float64]]
         filmed = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
         others = [(other.parts, other.steps) for other in golds if other is not gold]
         again = _mean_distances(gold, filmed, same_video=True)
-        nulls.append(np.fmax(again, _mean_distances(gold, others, same_video=False)))
+        if others:
+            nulls.append(np.fmax(again, _mean_distances(gold, others, same_video=False)))
+        else:
+            nulls.append(trusted(again))
     return nulls
 
 
