@@ -19,6 +19,7 @@ import numpy as np
 
 from sopilot.core.records import Step
 from sopilot.embed.base import Blocks, VideoFeatures
+from sopilot.sop.comparison import EventType
 from sopilot.sop.judgement import Judgement, judge
 from sopilot.sop.learn import fit, steps_in
 from sopilot.sop.likeness import thresholds
@@ -83,19 +84,22 @@ def adapt(
     """Learn a task anew from golds and confirmed good executions, or keep the golds' model.
 
     version: of the model in use. confirmed: the earlier ones first; at most MOST_EXECUTIONS take
-    part together with the golds. Deterministic. Cost: three fits for every gold. Raises what
+    part together with the golds, and none in which the golds' model clearly misses a step or finds
+    one elsewhere: it would teach the steps at the wrong places. Deterministic. Cost: three fits for every gold. Raises what
     `fit` raises.
     """
-    room = max(0, MOST_EXECUTIONS - len(golds))
-    more = list(confirmed[:room])
-    if not more or len(golds) < LEAST_GOLDS:
-        reason: Reason = "nothing_new" if not more else "too_few_golds"
+    if not confirmed or len(golds) < LEAST_GOLDS:
+        reason: Reason = "nothing_new" if not confirmed else "too_few_golds"
         return _kept(golds, steps, version, method, reason)
     marked = fit(golds, steps, method)
+    whole = [video for video in confirmed if _is_whole(marked, video)]
+    more = whole[: max(0, MOST_EXECUTIONS - len(golds))]
+    if not more:
+        return _kept(golds, steps, version, method, "nothing_new")
     before, after = (_prove(marked, golds, extra, method) for extra in ([], more))
     if after.found_count < before.found_count:
         return _kept(golds, steps, version, method, "loses_defects", before, after)
-    if not _helps(before, after):
+    if not is_better(before, after):
         return _kept(golds, steps, version, method, "no_gain", before, after)
     used = [*golds, *more]
     model = fit(used, steps, method)
@@ -115,7 +119,8 @@ def _kept(
     return Adaptation(model, version, _key(golds), len(golds), reason, before, after)
 
 
-def _helps(before: Proof, after: Proof) -> bool:
+def is_better(before: Proof, after: Proof) -> bool:
+    """Fewer held-out golds with a finding; at equal numbers clearly less doubt about them."""
     if after.alarm_count != before.alarm_count:
         return after.alarm_count < before.alarm_count
     return after.doubt <= before.doubt * (1.0 - LEAST_GAIN)
@@ -142,6 +147,14 @@ def _prove(
             found_count += bool(_judged(model, defective).findings)
             defect_count += 1
     return Proof(float(np.mean(doubts)), alarm_count, found_count, defect_count)
+
+
+def _is_whole(model: TaskModel, video: VideoFeatures) -> bool:
+    """Whether every step is there, in order."""
+    return not any(
+        item.certainty == "clear" and item.type in (EventType.MISSING_STEP, EventType.ORDER_SWAP)
+        for item in _judged(model, video).findings
+    )
 
 
 def _judged(model: TaskModel, video: VideoFeatures) -> Judgement:
