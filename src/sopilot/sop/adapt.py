@@ -85,8 +85,8 @@ def adapt(
 
     version: of the model in use. confirmed: the earlier ones first; at most MOST_EXECUTIONS take
     part together with the golds, and none in which the golds' model clearly misses a step or finds
-    one elsewhere: it would teach the steps at the wrong places. Deterministic. Cost: three fits for every gold. Raises what
-    `fit` raises.
+    one elsewhere: it would teach the steps at the wrong places. Deterministic. Cost: three fits
+    for every gold. Raises what `fit` raises.
     """
     if not confirmed or len(golds) < LEAST_GOLDS:
         reason: Reason = "nothing_new" if not confirmed else "too_few_golds"
