@@ -17,10 +17,14 @@ from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import Blocks, VideoFeatures
 from sopilot.embed.color_motion import ColorMotionEmbedder
+from sopilot.embed.crop import CROP_LENGTH
+from sopilot.embed.framing import READ_COUNT, draw_framings
+from sopilot.embed.layout import LAYOUT_LENGTH
+from sopilot.embed.rhythm import RHYTHM_LENGTH
 
 STEP_COUNT = 10
 HOP_SEC, CLIP_SEC = 0.6, 1.6
-WIDTHS = {"crop": 2100, "layout": 432, "rhythm": 15}
+WIDTHS = {"crop": 2 * CROP_LENGTH, "layout": LAYOUT_LENGTH, "rhythm": RHYTHM_LENGTH}
 _PHASES = 3
 _NOISE = 0.25
 _EXCHANGED = 4
@@ -68,16 +72,18 @@ def _video(
     random: np.random.Generator,
 ) -> VideoFeatures:
     embedder = ColorMotionEmbedder()
-    versions = embedder.gold_versions if role is Role.GOLD else 0
+    tails = ["", *(f"~{k + 1}" for k in range(READ_COUNT))]
+    if role is Role.GOLD:
+        tails = ["", *(f"~{k + 1}" for k in range(len(draw_framings())))]
     # Where in the sequence of (step, phase) scenes each clip stands.
     place = np.linspace(0, STEP_COUNT * _PHASES - 1e-6, clip_count).astype(np.int64)
     shown = np.array(order)[place // _PHASES] * _PHASES + place % _PHASES
     blocks = {}
     for name, scene in scenes.items():
-        for version in range(versions + 1):
+        again = [f"@{k + 1}" for k in range(embedder.gold_versions if role is Role.GOLD else 0)]
+        for tail in [*(tails if name == "crop" else [""]), *again]:
             noise = random.normal(0, _NOISE, (clip_count, scene.shape[1]))
-            label = f"{name}@{version}" if version else name
-            blocks[label] = scene[shown] + noise
+            blocks[name + tail] = scene[shown] + noise
     starts = HOP_SEC * np.arange(clip_count)
     return VideoFeatures(
         producer=embedder.producer_for(role),
