@@ -20,6 +20,7 @@ from sopilot.sop.timing import dwell, freezes, idle
 OTHER_TIME_SHARE = 0.6
 """Share of a missing step's time that its neighbours take in addition: it may have been done in
 another way."""
+WAIT_IOU = 0.5
 OWN_MARGIN = 1.25
 """A finding that a gold has itself counts only where its evidence exceeds the gold's so far."""
 
@@ -33,7 +34,9 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
             findings += unlike(evidence, _told(findings))
     else:
         findings = _step_findings(evidence)
-    findings += idle(evidence, findings)
+    waits = list(idle(evidence, findings))
+    # A pause in the middle of a step shows its rest position once more: it is not done again.
+    findings = [item for item in findings if not _is_wait(item, waits)] + waits
     findings += freezes(evidence, findings)
     findings = [item for item in findings if not _is_own(evidence.model, item)]
     key = lambda item: (item.trainee_span.start_sec, item.type, item.step_index or 0)  # noqa: E731
@@ -55,6 +58,13 @@ def _told(findings: Sequence[Finding]) -> set[int]:
     """The steps that findings are about."""
     about = {item.step_index for item in findings} | {item.other_step_index for item in findings}
     return {step for step in about if step is not None}
+
+
+def _is_wait(item: Finding, waits: Sequence[Finding]) -> bool:
+    """Whether a repetition is nothing but a pause."""
+    return item.type is EventType.REPEATED_STEP and any(
+        item.trainee_span.iou(wait.trainee_span) > WAIT_IOU for wait in waits
+    )
 
 
 def _is_own(model: TaskModel, item: Finding) -> bool:

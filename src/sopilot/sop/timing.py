@@ -23,6 +23,7 @@ from sopilot.sop.model import TaskModel
 OVER_RATIO, OVER_SEC = 1.65, 3.0
 IDLE_SEC = 6.0
 IDLE_ENERGY_RATIO = 0.35
+IDLE_SHARE = 0.35
 FREEZE_SEC = 1.5
 MOST_EDGE_SEC, MOST_EDGE_SHARE = 10.0, 0.25
 """A freeze beside the first or last clip of the work, no longer than this and than this share of
@@ -93,15 +94,20 @@ def quiet_level(model: TaskModel) -> float:
     return float(np.percentile(energy, 10)) * IDLE_ENERGY_RATIO
 
 
+def _pause_level(video: VideoFeatures) -> float:
+    """Energy below which nobody works: a share of what this video's clips usually show, since
+    sensor noise and a shaking camera move pixels even while the hands rest."""
+    return IDLE_SHARE * float(np.median(video.energy))
+
+
 def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
-    """Long pauses: clips with hardly any of the golds' movement, outside known over-time.
+    """Long pauses: clips with hardly any of the video's usual movement, outside known over-time.
 
     Only what goes beyond the longest pause that a gold makes in the same unit counts.
     """
     golds = evidence.model.golds
-    level = quiet_level(evidence.model)
-    usual = [pauses(gold.features, level) for gold in golds]
-    for span, pause_sec in pauses(evidence.trainee, level):
+    usual = [pauses(gold.features, _pause_level(gold.features)) for gold in golds]
+    for span, pause_sec in pauses(evidence.trainee, _pause_level(evidence.trainee)):
         told = any(f.type is EventType.OVER_TIME and f.trainee_span.iou(span) > 0.3 for f in known)
         excess_sec = pause_sec - usual_sec(evidence, usual, span)
         if excess_sec < IDLE_SEC or told:
