@@ -19,9 +19,8 @@ import numpy as np
 
 from sopilot.core.records import Step
 from sopilot.embed.base import Blocks, VideoFeatures
-from sopilot.sop.comparison import EventType
 from sopilot.sop.judgement import Judgement, judge
-from sopilot.sop.learn import fit, steps_in
+from sopilot.sop.learn import fit, shows_all, steps_in
 from sopilot.sop.likeness import thresholds
 from sopilot.sop.method import DEFAULT, Method
 from sopilot.sop.model import TaskModel, read
@@ -92,7 +91,7 @@ def adapt(
         reason: Reason = "nothing_new" if not confirmed else "too_few_golds"
         return _kept(golds, steps, version, method, reason)
     marked = fit(golds, steps, method)
-    whole = [video for video in confirmed if _is_whole(marked, video)]
+    whole = [video for video in confirmed if shows_all(marked, video)]
     more = whole[: max(0, MOST_EXECUTIONS - len(golds))]
     if not more:
         return _kept(golds, steps, version, method, "nothing_new")
@@ -147,14 +146,6 @@ def _prove(
             found_count += bool(_judged(model, defective).findings)
             defect_count += 1
     return Proof(float(np.mean(doubts)), alarm_count, found_count, defect_count)
-
-
-def _is_whole(model: TaskModel, video: VideoFeatures) -> bool:
-    """Whether every step is there, in order."""
-    return not any(
-        item.certainty == "clear" and item.type in (EventType.MISSING_STEP, EventType.ORDER_SWAP)
-        for item in _judged(model, video).findings
-    )
 
 
 def _judged(model: TaskModel, video: VideoFeatures) -> Judgement:

@@ -69,11 +69,13 @@ def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
         comparability=reading.comparability,
         structural=structural,
         likeness=judged.likeness,
-        is_comparable=is_comparable(reading.comparability, judged.likeness),
+        is_comparable=not reading.is_mirrored
+        and is_comparable(reading.comparability, judged.likeness),
         gold_count=len(model.golds),
         calibration=model.calibration,
         gold_distinctness=distinctness(model),
         similar_steps=similar_steps(model),
+        left_out_golds=model.left_out_golds,
     )
 
 

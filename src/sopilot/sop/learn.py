@@ -15,10 +15,11 @@ from sopilot.core.records import Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.calibrate import LEAST_GOLDS, Calibration, HeldOut, calibration
+from sopilot.sop.comparison import EventType
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
 from sopilot.sop.method import DEFAULT, Method
-from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, read
+from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, read, require_comparable
 from sopilot.sop.teach import learn
 from sopilot.sop.timing import work_of
 
@@ -34,15 +35,41 @@ def fit(
     Steps without spans are laid out by segmentation, as many as were given; None proposes them.
     Raises InsufficientClips, ProducerMismatch, BadSteps.
     """
-    model = _measured(learn(golds, steps, method))
-    known = Calibration(len(golds))
-    if not method.calibrate or len(golds) < LEAST_GOLDS:
+    used = _agreeing(golds, steps, method)
+    left_out = tuple(k for k, gold in enumerate(golds) if not any(gold is other for other in used))
+    model = replace(_measured(learn(used, steps, method)), left_out_golds=left_out)
+    known = Calibration(len(used))
+    if not method.calibrate or len(used) < LEAST_GOLDS:
         return replace(model, calibration=known)
-    held_out = [found for k in range(len(golds)) if (found := _held_out(model, k)) is not None]
+    held_out = [found for k in range(len(used)) if (found := _held_out(model, k)) is not None]
     price = method.prices_for(model.steps_are_marked).edit
-    known = calibration(len(golds), held_out, price, method.unlike_from(len(golds) - 1)[0])
+    known = calibration(len(used), held_out, price, method.unlike_from(len(used) - 1)[0])
     # Measured again: what the golds get depends on the thresholds.
     return _measured(replace(model, own=OwnMeasure(), calibration=known))
+
+
+def _agreeing(
+    golds: Sequence[VideoFeatures], steps: Sequence[Step] | None, method: Method
+) -> list[VideoFeatures]:
+    """The golds without those that contradict the first: another task, or a step that is clearly
+    missing or elsewhere. They would teach the steps at the wrong places."""
+    if len(golds) == 1:
+        return list(golds)
+    model = _measured(learn(golds[:1], steps, method))
+    return [golds[0], *(gold for gold in golds[1:] if shows_all(model, gold))]
+
+
+def shows_all(model: TaskModel, video: VideoFeatures) -> bool:
+    """Whether a video shows the task, and no step is clearly missing or elsewhere."""
+    require_comparable(model.golds[0].features, video)
+    _, work = work_of(model, video)
+    reading = read(model, work)
+    if reading.comparability < FOREIGN_COMPARABILITY:
+        return False
+    return not any(
+        item.certainty == "clear" and item.type in (EventType.MISSING_STEP, EventType.ORDER_SWAP)
+        for item in judge(model, work, reading).findings
+    )
 
 
 def _measured(model: TaskModel) -> TaskModel:

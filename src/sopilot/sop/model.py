@@ -21,7 +21,7 @@ from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.sop.calibrate import UNCALIBRATED, Calibration
 from sopilot.sop.comparison import Finding
 from sopilot.sop.method import Method
-from sopilot.sop.register import registered
+from sopilot.sop.register import LAYOUT, is_mirrored, registered
 from sopilot.sop.residual import PartRows, StepClips, part_rows
 
 Similarity = NDArray[np.float32]
@@ -79,7 +79,7 @@ class TaskModel:
 
     units: expected order. parts: per unit its class indices. part_clips: (K,) clips per class in
     the golds. views: classifiers by view name. kinds: per unit. hop_sec: seconds between clip
-    starts.
+    starts. left_out_golds: places of given golds that contradict the first.
     """
 
     steps: tuple[Step, ...]
@@ -94,6 +94,7 @@ class TaskModel:
     method: Method
     own: OwnMeasure = field(default_factory=OwnMeasure)
     calibration: Calibration = UNCALIBRATED
+    left_out_golds: tuple[int, ...] = ()
 
     @property
     def class_count(self) -> int:
@@ -128,7 +129,8 @@ class Reading:
 
     evidence: (n, K) log class probabilities. points, gates: per view. confidences: per view, median
     best cosine to any class relative to the golds' own clips. parts: see `sop.residual`.
-    camera_cells: how far the layout had to be moved, in cells of its grid.
+    camera_cells: how far the layout had to be moved, in cells of its grid. is_mirrored: left and
+    right have changed places.
     """
 
     evidence: NDArray[np.float64]
@@ -137,6 +139,7 @@ class Reading:
     confidences: Mapping[str, float]
     parts: PartRows
     camera_cells: float
+    is_mirrored: bool = False
 
     @property
     def comparability(self) -> float:
@@ -161,10 +164,13 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
     points: dict[str, Similarity] = {}
     shown: dict[str, Similarity] = {}
     camera_cells = 0.0
+    mirrored = False
     gates: dict[str, float] = {}
     confidences: dict[str, float] = {}
     for name, view in model.views.items():
-        rows, moved = registered(name, view, features.block(name))
+        stored = features.block(name)
+        mirrored = mirrored or (name == LAYOUT and is_mirrored(view, stored))
+        rows, moved = registered(name, view, stored)
         shown[name] = rows
         camera_cells = max(camera_cells, *map(abs, moved))
         points[name] = place(view, rows)
@@ -187,6 +193,7 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
         confidences,
         part_rows(features, shown=shown),
         camera_cells,
+        mirrored,
     )
 
 

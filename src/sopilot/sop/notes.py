@@ -25,6 +25,26 @@ def notes_of(comparison: Comparison) -> list[Note]:
                 ),
             )
         )
+    for place in comparison.left_out_golds:
+        notes.append(
+            (
+                "gold_left_out",
+                (
+                    f"{place + 1}本目の基準映像は1本目と矛盾するため使っていません。",
+                    f"Gold {place + 1} contradicts the first gold and was left out.",
+                ),
+            )
+        )
+    if len(comparison.steps) == 1:
+        notes.append(
+            (
+                "one_step",
+                (
+                    "手順が1つだけなので、順序と欠落は判定できません。",
+                    "There is only one step: its order and absence cannot be judged.",
+                ),
+            )
+        )
     steps = {step.index: step for step in comparison.steps}
     for one, other in comparison.similar_steps:
         ja, en = (

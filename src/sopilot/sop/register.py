@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.align.evidence import ClassView, place, unit_rows
-from sopilot.embed.layout import LAYOUT_LENGTH, moved
+from sopilot.embed.layout import COLUMNS, LAYOUT_LENGTH, moved
 
 LAYOUT = "layout"
 REACH_CELLS = 2.0
@@ -20,6 +20,9 @@ STEP_CELLS = 0.5
 LEAST_GAIN, LEAST_FIT = 0.03, 0.7
 """Confidence that a move must bring, so that a camera that did not move stays where it is, and
 that it must reach, so that a layout that shows something else is not bent to fit."""
+
+MIRROR_GAIN = 0.1
+"""Confidence by which the mirrored layout must fit better than the video as it is."""
 
 Rows = NDArray[np.float32]
 
@@ -42,6 +45,15 @@ def registered(name: str, view: ClassView, rows: Rows) -> tuple[Rows, Move]:
     if move[0] < max(still + LEAST_GAIN, LEAST_FIT):
         return rows, STILL
     return moved(rows, *move[1]), move[1]
+
+
+def is_mirrored(view: ClassView, rows: Rows) -> bool:
+    """Whether the layout fits clearly better when left and right change places."""
+    if rows.shape[1] != LAYOUT_LENGTH:
+        return False
+    turned = np.ascontiguousarray(rows.reshape(-1, COLUMNS)[:, ::-1]).reshape(rows.shape)
+    fit = _confidence(view, turned)
+    return fit >= LEAST_FIT and fit >= _confidence(view, rows) + MIRROR_GAIN
 
 
 def _best(view: ClassView, rows: Rows, moves: Iterable[Move]) -> tuple[float, Move]:

@@ -168,7 +168,9 @@ class Confidence(Record):
         description="Range of the score if the same execution were recorded again."
     )
     replicates: int | None = Field(description="How many simulated recordings were scored.")
-    calibrated: bool = Field(description="True only where the coverage has been measured.")
+    calibrated: bool = Field(
+        description="True where the thresholds behind it come from the task's own golds."
+    )
 
 
 class Uncertainty(Record):
@@ -246,7 +248,14 @@ class WeightsRecord(Record):
 
 
 class NoteRecord(Record):
-    code: Literal["not_comparable", "similar_steps", "steps_proposed", "golds_missing"]
+    code: Literal[
+        "not_comparable",
+        "gold_left_out",
+        "one_step",
+        "similar_steps",
+        "steps_proposed",
+        "golds_missing",
+    ]
     text_ja: str
     text_en: str
 

@@ -47,6 +47,8 @@ def describe(result: ScoreResult) -> str:
 
 def _findings(result: ScoreResult) -> list[str]:
     found = sorted(result.deviations, key=lambda item: _SEVERITY_RANK[item.severity])
+    if not found and not result.is_comparable:
+        return ["Nothing can be said about the single steps."]
     if not found:
         count = len(result.timeline)
         return [f"No deviation: all {count} steps were done as in the gold."]

@@ -20,6 +20,7 @@ from sopilot.sop.calibrate import (
     calibration,
 )
 from sopilot.sop.compare import compare, compare_with
+from sopilot.sop.comparison import EventType
 from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
 from sopilot.sop.likeness import thresholds
@@ -106,7 +107,6 @@ def test_a_comparison_says_whether_it_is_calibrated(
     [
         ({}, (False, False)),
         ({"strange": 0.8, "strange_step": 2}, (False, True)),
-        ({"order": [0, 2, 1, 3, 4]}, (True, False)),
     ],
 )
 def test_a_gold_unlike_the_others_raises_what_it_differs_in(
@@ -116,6 +116,20 @@ def test_a_gold_unlike_the_others_raises_what_it_differs_in(
     last = execution(**({"order": range(STEPS), "seed": 3, "versions": 1} | third))
     found = fit([*alike, last], marked(STEPS)).calibration
     assert (found.price_factor > 1.0, found.unlike_factor > 1.0) == raised
+
+
+@pytest.mark.parametrize(
+    "third", [{"order": [0, 2, 1, 3, 4]}, {"order": [0, 1, 3, 4]}, {"task": 9}]
+)
+def test_a_gold_that_contradicts_the_first_is_left_out(third: dict[str, Any]) -> None:
+    alike = [execution(range(STEPS), seed=seed, versions=1) for seed in (1, 2)]
+    last = execution(**({"order": range(STEPS), "seed": 3, "versions": 1} | third))
+    model = fit([*alike, last], marked(STEPS))
+    assert model.left_out_golds == (2,)
+    assert (len(model.golds), model.calibration.is_calibrated) == (2, False)
+    found = compare([*alike, last], execution([0, 2, 3, 4], seed=9), marked(STEPS))
+    assert found.left_out_golds == (2,)
+    assert [item.type for item in found.findings] == [EventType.MISSING_STEP]
 
 
 def test_a_step_deviates_beyond_what_the_golds_are_from_each_other() -> None:

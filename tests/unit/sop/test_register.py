@@ -15,7 +15,7 @@ from sopilot.embed.layout import CELLS, COLUMNS, LAYOUT_LENGTH, ROWS, moved
 from sopilot.sop.compare import compare_with
 from sopilot.sop.learn import fit
 from sopilot.sop.model import TaskModel, read
-from sopilot.sop.register import LAYOUT, STILL, registered
+from sopilot.sop.register import LAYOUT, STILL, is_mirrored, registered
 
 Rows = NDArray[np.float32]
 STEPS, CLIPS = 5, 12
@@ -119,3 +119,16 @@ def test_good_work_before_a_moved_camera_has_no_finding(
     assert [span.start_sec for span in spans] == pytest.approx(
         [STEP_SEC * step for step in range(STEPS)], abs=1.0
     )
+
+
+def test_a_mirrored_layout_is_seen_and_the_video_itself_is_not() -> None:
+    rng = np.random.default_rng(4)
+    scenes = np.abs(rng.normal(size=(6, LAYOUT_LENGTH))).astype(np.float32)
+    rows = np.repeat(scenes, 8, axis=0) + 0.1 * rng.normal(size=(48, LAYOUT_LENGTH)).astype(
+        np.float32
+    )
+    view = fit_view([rows], [np.repeat(np.arange(6), 8)], 6)
+    turned = np.ascontiguousarray(rows.reshape(-1, COLUMNS)[:, ::-1]).reshape(rows.shape)
+    assert is_mirrored(view, turned)
+    assert not is_mirrored(view, rows)
+    assert not is_mirrored(view, rows[:, :20])
