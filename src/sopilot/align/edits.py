@@ -15,7 +15,11 @@ EditKind = Literal["delete", "swap", "move", "replace", "insert", "exchange"]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What evidence an edit must bring, in nats. Source: docs/scoring.md 3 (lambda 36)."""
+    """What evidence an edit must bring, in nats. Source: docs/scoring.md 3.
+
+    edge_share: 0-1, of the price where what is left out is the beginning or the end: a recording
+    that starts late or stops early is likelier than a hole.
+    """
 
     edit: float = 36.0
     swap: float = 2.0
@@ -23,11 +27,12 @@ class Prices:
     insert: float = 2.0
     replace: float = 6.0
     further_step: float = 3.0
+    edge_share: float = 1.0
 
     def scaled(self, factor: float) -> Prices:
         """All prices times a factor > 0."""
         values = {item.name: getattr(self, item.name) * factor for item in fields(self)}
-        return Prices(**values)
+        return Prices(**values | {"edge_share": self.edge_share})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ def deletions(order: tuple[int, ...], prices: Prices, shortest: int = 1) -> Iter
         for second in range(first + shortest, n + 1):
             if second - first < n:
                 price = prices.edit + prices.further_step * (second - first - 1)
+                if first == 0 or second == n:
+                    price *= prices.edge_share
                 yield Candidate("delete", first, (), second, first, second, price)
 
 
