@@ -38,6 +38,14 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "score between retrain and pass score",
         ),
         "score_below_retrain": ("再研修点未満", "score below the retrain score"),
+        "remark_to_review": (
+            "重大な逸脱の疑いあり（要確認）",
+            "a remark that would be critical if it were certain",
+        ),
+        "not_comparable": (
+            "基準動画と比較できない映像",
+            "the video cannot be compared with the gold",
+        ),
         "interval": ("再撮影時の範囲", "If recorded again"),
         "interval_note": (
             "同じ作業をもう一度撮影した場合のスコアの範囲（名目95%、模擬再撮影による）",

@@ -1,7 +1,7 @@
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,9 +14,11 @@ from sopilot.report.html import (
     ReviewNote,
     render_score_html,
 )
+from sopilot.report.wording import Language, words
 from sopilot.sop.comparison import Comparison, EventType, Finding, StructuralTerms
 from sopilot.sop.profile import TaskProfile
 from sopilot.sop.result import ScoreIds, ScoreOrigin, build_result
+from sopilot.sop.schemas import DecisionBasis
 
 EVIL = '<script>alert("x")</script>'
 STEPS = (
@@ -165,3 +167,10 @@ def test_the_same_record_gives_the_same_bytes() -> None:
 def test_tags_are_balanced() -> None:
     parsed = outline(render_score_html(make_record(CHANGED, MISSING), (), "ja"))
     assert parsed.open in ([], ["html"])
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("basis", get_args(DecisionBasis))
+def test_every_reason_of_a_verdict_has_words(basis: str, language: Language) -> None:
+    assert words(language)[basis]
+    assert basis not in words(language)[basis]
