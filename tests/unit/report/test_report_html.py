@@ -132,8 +132,8 @@ def test_verdict_deviations_and_steps_are_told(language: Any, expected: list[str
     assert f'lang="{language}"' in page
     assert record["summary"][f"comment_{language}"] in page
     assert f"{record['score']:.1f}" in page
-    for words in expected:
-        assert words in page
+    for text in expected:
+        assert text in page
     assert page.count('<article class="card') == 2
     assert "0:20.0 – 0:30.0" in page
 
