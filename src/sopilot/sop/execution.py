@@ -16,9 +16,6 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.model import GoldReference, Reading, TaskModel, cut_times, frozen_sec
 
-DISTANCE_FLOOR = 0.05
-"""Distances below this are re-encoding noise; keeps the logarithm from telling them apart."""
-
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -27,8 +24,7 @@ class Execution:
     clips: index range in the trainee. edit: index of the edit that put it here, None = where the
     gold has it. moving_sec: dwell without frozen time; gold_moving_sec: the same in the slowest
     gold. similarity: median over clips of the best cosine to the unit's clips in the gold that is
-    most alike; expected: what that gold's re-recordings reach. log_distances: per gold, log of the
-    distance, views weighed by how far re-recordings keep them. deletion_gain: nats gained by
+    most alike; expected: what that gold's re-recordings reach. deletion_gain: nats gained by
     leaving the slot out.
     """
 
@@ -40,7 +36,6 @@ class Execution:
     gold_moving_sec: float
     similarity: float
     expected: float
-    log_distances: tuple[float, ...]
     deletion_gain: float
 
 
@@ -70,7 +65,6 @@ def executions(
                 gold_moving_sec=max(float(gold.moving_sec[slot.step]) for gold in model.golds),
                 similarity=best.similarity,
                 expected=best.expected,
-                log_distances=tuple(item.log_distance for item in likenesses),
                 deletion_gain=float(deletion_gains[number]),
             )
         )
@@ -81,26 +75,21 @@ def executions(
 class _Likeness:
     similarity: float
     expected: float
-    log_distance: float
 
 
 def _likeness(gold: GoldReference, reading: Reading, unit: int, clips: range) -> _Likeness:
     """How alike some clips are to a unit of one gold."""
     total = sum(reading.gates.values())
     rows = gold.units == unit
-    similarity = expected = log_distance = 0.0
+    similarity = expected = 0.0
     for name, gate in reading.gates.items():
         share = gate / total
         if share <= 0.0:
             continue
-        nulls = gold.null_similarity[name]
         reached = 0.0
         if len(clips):
             match = gold.points[name][rows] @ reading.points[name][clips.start : clips.stop].T
             reached = float(np.median(match.max(axis=0)))
         similarity += share * reached
-        expected += share * float(nulls[unit])
-        # A view that the gold's own re-recordings lose says little about the trainee either.
-        trust = float(np.clip(np.median(nulls), 0.0, 1.0))
-        log_distance += gate * trust * float(np.log(1.0 + DISTANCE_FLOOR - reached))
-    return _Likeness(similarity, expected, log_distance)
+        expected += share * float(gold.null_similarity[name][unit])
+    return _Likeness(similarity, expected)
