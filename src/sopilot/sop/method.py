@@ -48,7 +48,7 @@ class Method:
     cut_short: bool = True
     unlike: bool = True
     unlike_one_gold: tuple[float, float] = (2.5, 2.9)
-    unlike_more_golds: tuple[float, float] = (2.2, 2.6)
+    unlike_more_golds: tuple[float, float] = (2.2, 2.9)
     calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4
