@@ -30,7 +30,8 @@ PACE_RANGE = (0.6, 1.35)
 class StepSlot:
     """A step where it was done: one slot of the found order, or neighbouring chunks together.
 
-    edit, moving_sec, gold_moving_sec, similarity, expected: as of `Execution`.
+    edit, moving_sec, gold_moving_sec, similarity, expected: as of `Execution`; repetition_gain
+    likewise, -inf for several chunks.
     """
 
     step: int
@@ -42,6 +43,7 @@ class StepSlot:
     gold_moving_sec: float
     similarity: float
     expected: float
+    repetition_gain: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ def _slot(model: TaskModel, group: Sequence[Execution]) -> StepSlot:
         gold_moving_sec=sum(item.gold_moving_sec for item in group),
         similarity=float(np.average([item.similarity for item in group], weights=weights)),
         expected=float(np.average([item.expected for item in group], weights=weights)),
+        repetition_gain=group[0].repetition_gain if len(group) == 1 else -np.inf,
     )
 
 
@@ -145,6 +148,12 @@ def slot_at(found: Sequence[Execution], span: TimeSpan) -> Execution:
         found,
         key=lambda e: (e.span.overlap_sec(span), -abs(e.span.centre_sec - span.centre_sec)),
     )
+
+
+def slot_before(found: Sequence[Execution], span: TimeSpan) -> Execution:
+    """The last slot that begins before a span; the first where none does."""
+    earlier = [item for item in found if item.span.start_sec < span.start_sec]
+    return earlier[-1] if earlier else found[0]
 
 
 def usual_sec(

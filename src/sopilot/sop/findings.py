@@ -15,7 +15,7 @@ from sopilot.sop.likeness import unlike
 from sopilot.sop.model import TaskModel
 from sopilot.sop.order import order_findings
 from sopilot.sop.runs import run_findings
-from sopilot.sop.timing import dwell, freezes, idle
+from sopilot.sop.timing import as_pause, dwell, freezes, idle
 
 OTHER_TIME_SHARE = 0.6
 """Share of a missing step's time that its neighbours take in addition: it may have been done in
@@ -34,6 +34,7 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
             findings += unlike(evidence, _told(findings))
     else:
         findings = _step_findings(evidence)
+    findings = [as_pause(evidence, item) for item in findings]
     waits = list(idle(evidence, findings))
     # A pause in the middle of a step shows its rest position once more: it is not done again.
     findings = [item for item in findings if not _is_wait(item, waits)] + waits
@@ -45,7 +46,7 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _step_findings(evidence: Evidence) -> list[Finding]:
     absent, order = order_findings(evidence)
-    short = cut_short(evidence) if evidence.model.method.cut_short else {}
+    short = cut_short(evidence, set(absent)) if evidence.model.method.cut_short else {}
     findings = [*order, *_missing(evidence, {**absent, **short})]
     steps = {step for unit in short if (step := evidence.model.units[unit].step) is not None}
     findings += dwell(evidence, steps)

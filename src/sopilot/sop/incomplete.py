@@ -26,8 +26,11 @@ FOREIGN_COMPARABILITY, FOREIGN_SIMILARITY = 0.45, 0.25
 other people's executions 0.6-1.1 and 0.3-0.9."""
 
 
-def cut_short(evidence: Evidence) -> dict[int, Absence]:
-    """Units that stand in the order but have too little time and evidence; their nats."""
+def cut_short(evidence: Evidence, absent: set[int]) -> dict[int, Absence]:
+    """Units that stand in the order but have too little time and evidence; their nats.
+
+    absent: units that the order leaves out.
+    """
     ratios = []
     for item, pace in zip(evidence.found, paces(evidence.found), strict=True):
         usual_sec = item.gold_moving_sec * max(pace, LEAST_SHORT_PACE)
@@ -36,6 +39,10 @@ def cut_short(evidence: Evidence) -> dict[int, Absence]:
     marked = evidence.model.steps_are_marked
     doubt = [_is_doubtful(e, r) for e, r in zip(evidence.found, ratios, strict=True)]
     gone = [_is_gone(e, r, marked) for e, r in zip(evidence.found, ratios, strict=True)]
+    for number, beyond in ((0, -1), (len(gone) - 1, 1)):
+        # A recording that begins late or ends early cuts into the step beside what it lacks.
+        cut = evidence.found[number].unit + beyond in absent and ratios[number] < VERY_SHORT_RATIO
+        gone[number] = gone[number] or (cut and evidence.found[number].edit is None)
     # Steps go missing in runs: what is doubtful beside a missing one is missing as well.
     for number in (*range(1, len(gone)), *range(len(gone) - 2, -1, -1)):
         beside = gone[max(0, number - 1) : number + 2]

@@ -19,15 +19,16 @@ from sopilot.align.search import (
     Reference,
     deletion_gains,
     reference,
+    repetition_gains,
     search_order,
 )
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import Finding
-from sopilot.sop.conformity import conformity, likeness
+from sopilot.sop.conformity import conformity, doubt, likeness
 from sopilot.sop.evidence import Evidence, step_slots
 from sopilot.sop.execution import Execution, executions
 from sopilot.sop.findings import find
-from sopilot.sop.likeness import step_unlikeness
+from sopilot.sop.likeness import step_unlikeness, thresholds
 from sopilot.sop.model import Reading, TaskModel
 
 
@@ -56,15 +57,16 @@ def judge(
 
     near: of a judgement on nearly the same evidence, which makes the search short.
     """
-    search, gains = _search(model, reading, trainee.clip_count, near)
-    found = executions(model, trainee, reading, search.slots, search.cuts, gains)
+    search, gone, again = _search(model, reading, trainee.clip_count, near)
+    found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
     slots = step_slots(model, found)
     evidence = Evidence(model, trainee, reading, found, search.edits, slots)
     findings = find(evidence)
     level = conformity(found, reading, search.spare) / model.own.conformity
     nats = max([search.spare, *(edit.gain for edit in search.edits)])
     unlike = float(step_unlikeness(evidence).max(initial=0.0))
-    return Judgement(found, findings, min(1.0, level), likeness(found), nats, unlike, search.near)
+    level = min(1.0, level) * doubt(unlike, thresholds(model)[0])
+    return Judgement(found, findings, level, likeness(found), nats, unlike, search.near)
 
 
 def order_reference(model: TaskModel, reading: Reading) -> Reference:
@@ -75,8 +77,9 @@ def order_reference(model: TaskModel, reading: Reading) -> Reference:
 
 def _search(
     model: TaskModel, reading: Reading, clip_count: int, near: Near | None
-) -> tuple[OrderSearch, NDArray[np.float64]]:
-    """The found order with cuts in clips, and what leaving out each slot would gain."""
+) -> tuple[OrderSearch, NDArray[np.float64], NDArray[np.float64]]:
+    """The found order with cuts in clips; what leaving out each slot would gain, and showing it
+    twice."""
     sums, classes, grain = _laid_out(model, reading, clip_count)
     known = model.own.references
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
@@ -93,8 +96,9 @@ def _search(
         runs=method.chunk_runs if chunked else None,
         near=near,
     )
-    gains = deletion_gains(sums, classes, search, known)
-    return replace(search, cuts=search.cuts // grain), gains
+    gone = deletion_gains(sums, classes, search, known)
+    again = repetition_gains(sums, classes, search, known)
+    return replace(search, cuts=search.cuts // grain), gone, again
 
 
 def _laid_out(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sopilot.core.records import StepKind
+from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import (
@@ -16,11 +17,19 @@ from sopilot.sop.evidence import (
     paces,
     pauses,
     slot_at,
+    slot_before,
     usual_sec,
 )
 from sopilot.sop.model import TaskModel
 
 OVER_RATIO, OVER_SEC = 1.65, 3.0
+AGAIN_NATS, AGAIN_LIKENESS = 9.0, 0.8
+"""What showing a step twice must explain better where it took so long anyway (either has happened,
+so this is a question of which, and not of whether), and how alike the gold it must be, relative to
+the video's other steps."""
+STILL_PEAK, STILL_PERCENTILE = 0.5, 90.0
+"""A stretch whose peak of movement is below this share of the peak in the gold's step is a pause
+that looks like it, and not the step. Peaks are relative to each video's median."""
 IDLE_SEC = 6.0
 IDLE_ENERGY_RATIO = 0.35
 IDLE_SHARE = 0.35
@@ -31,7 +40,8 @@ the video, may lie outside the work."""
 
 
 def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
-    """Steps that took much longer than usual. skip: steps that are told otherwise."""
+    """Steps that took much longer than usual, or were done again directly after themselves. skip:
+    steps that are told otherwise."""
     for slot, pace in zip(evidence.steps, paces(evidence.steps), strict=True):
         if slot.step in skip:
             continue
@@ -46,6 +56,9 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             # A person's limit is of time as it passes, as in the record's time compliance.
             excess_sec = slot.span.duration_sec - step.max_duration_sec
             over = excess_sec > 0.0
+        elif over and _is_twice(evidence, slot):
+            yield _twice(evidence, slot)
+            continue
         if over:
             yield Finding(
                 type=EventType.OVER_TIME,
@@ -57,6 +70,29 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
                 trainee_span=slot.span,
                 detail="dwell",
             )
+
+
+def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
+    """Whether the acts of a long step recur, rather than being slow."""
+    if slot.kind is StepKind.CYCLIC or slot.edit is not None:
+        return False
+    others = [item.similarity / max(item.expected, 1e-9) for item in evidence.steps if item != slot]
+    alike = slot.similarity / max(slot.expected, 1e-9)
+    if others and alike < AGAIN_LIKENESS * float(np.median(others)):
+        return False
+    return slot.repetition_gain / evidence.price_scale > AGAIN_NATS
+
+
+def _twice(evidence: Evidence, slot: StepSlot) -> Finding:
+    return Finding(
+        type=EventType.REPEATED_STEP,
+        strength=1.0,
+        evidence=slot.repetition_gain,
+        evidence_unit="nats",
+        step_index=slot.step,
+        gold_span=evidence.model.step_span(slot.step),
+        trainee_span=slot.span,
+    )
 
 
 def _usual_dwell_sec(slots: Sequence[StepSlot], slot: StepSlot, pace: float) -> float:
@@ -123,6 +159,45 @@ def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
             trainee_span=span,
             detail="idle",
         )
+
+
+def as_pause(evidence: Evidence, item: Finding) -> Finding:
+    """A repetition in which hardly anything moves is a pause beside the step that it follows; every
+    other finding as it is."""
+    if item.type not in (EventType.REPEATED_STEP, EventType.EXTRA_ACTION):
+        return item
+    shown = [item.trainee_span, *(s.span for s in evidence.steps if s.step == item.step_index)]
+    still = next((span for span in shown if _is_still(evidence, span, item.gold_span)), None)
+    if still is None:
+        return item
+    placed = [slot for slot in evidence.found if slot.edit is None and slot.span != still]
+    unit = evidence.model.units[slot_before(placed or evidence.found, still).unit]
+    return Finding(
+        type=EventType.OVER_TIME,
+        strength=float(np.clip(still.duration_sec / (2 * IDLE_SEC), 0.5, 1.0)),
+        evidence=still.duration_sec,
+        evidence_unit="seconds",
+        step_index=unit.step,
+        gold_span=unit.span,
+        trainee_span=still,
+        detail="idle",
+    )
+
+
+def _is_still(evidence: Evidence, span: TimeSpan, gold_span: TimeSpan) -> bool:
+    gold = evidence.model.golds[0].features
+    here, there = _peak(evidence.trainee, span), _peak(gold, gold_span)
+    return here is not None and there is not None and here < STILL_PEAK * there
+
+
+def _peak(video: VideoFeatures, span: TimeSpan) -> float | None:
+    """Peak of movement in a span relative to the video's median; None without clips or movement."""
+    centres = video.clip_spans.mean(axis=1)
+    inside = video.energy[(centres >= span.start_sec) & (centres < span.end_sec)]
+    usual = float(np.median(video.energy))
+    if len(inside) == 0 or usual <= 0.0:
+        return None
+    return float(np.percentile(inside, STILL_PERCENTILE)) / usual
 
 
 def freezes(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:

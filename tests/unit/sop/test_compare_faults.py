@@ -3,16 +3,19 @@ thresholds that golds raise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from compare_material import STEP_SEC, execution, filmed, marked, spans_of
+from compare_material import STEP_SEC, execution, filmed, marked, spans_of, without
 
 from sopilot.align.evidence import unit_rows
 from sopilot.core.records import Step, StepKind
 from sopilot.sop.compare import compare_with
 from sopilot.sop.comparison import EventType
+from sopilot.sop.conformity import DOUBT_SHARE, doubt
 from sopilot.sop.learn import fit
-from sopilot.sop.method import Method
+from sopilot.sop.method import STEP_PRICES, Method
 from sopilot.sop.residual import StepClips, step_distances
 
 
@@ -70,3 +73,57 @@ def test_every_gold_of_a_calibrated_task_is_a_hundred() -> None:
 def test_without_leaving_one_out_nothing_is_calibrated() -> None:
     golds = [execution(range(4), seed=seed, versions=1) for seed in (1, 2, 3)]
     assert not fit(golds, marked(4), Method(calibrate=False)).calibration.is_calibrated
+
+
+@pytest.mark.parametrize(
+    ("order", "stretch", "told"),
+    [
+        ([0, 1, 1, 2, 3, 4, 5], {}, EventType.REPEATED_STEP),
+        (range(6), {1: 2.0}, EventType.OVER_TIME),
+        (range(6), {1: 2.6}, EventType.OVER_TIME),
+    ],
+)
+def test_a_step_done_again_at_once_is_told_from_a_slow_one(
+    order: list[int], stretch: dict[int, float], told: EventType
+) -> None:
+    # Edits that never pay: all that is left is that the step took so long.
+    dear = Method(prices=replace(STEP_PRICES, edit=1e4))
+    model = fit([execution(range(6), versions=2)], marked(6), dear)
+    found = compare_with(model, execution(order, seed=4, stretch=stretch)).findings
+    assert [(f.type, f.step_index) for f in found] == [(told, 1)]
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_pause_that_looks_like_a_step_is_no_repetition_of_it(at: int) -> None:
+    model = fit([execution(range(6), versions=2)], marked(6))
+    order = [*range(at), 5, *range(at, 6)]
+    moving, still = (execution(order, seed=4, quiet=quiet) for quiet in ([], [at]))
+    again = compare_with(model, moving).findings
+    assert [(f.type, f.step_index) for f in again] == [(EventType.REPEATED_STEP, 5)]
+    [pause] = compare_with(model, still).findings
+    assert (pause.type, pause.step_index, pause.detail) == (EventType.OVER_TIME, at - 1, "idle")
+    assert pause.evidence == pytest.approx(STEP_SEC, abs=1.3)
+    assert pause.gold_span == model.step_span(at - 1)
+    assert pause.trainee_span.start_sec == pytest.approx(at * STEP_SEC, abs=1.3)
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize(("lost_clips", "missing_count"), [(12, 1), (15, 1), (20, 2)])
+def test_a_recording_that_cuts_into_a_step_lacks_it_where_half_is_gone(
+    at_start: bool, lost_clips: int, missing_count: int
+) -> None:
+    model = fit([execution(range(6), versions=2)], marked(6))
+    video = execution(range(6), seed=4)
+    lost = (0, lost_clips) if at_start else (72 - lost_clips, 72)
+    found = compare_with(model, without(video, *lost)).findings
+    steps = range(missing_count) if at_start else range(6 - missing_count, 6)
+    assert {f.type for f in found} == {EventType.MISSING_STEP}
+    assert sorted(f.step_index or 0 for f in found) == list(steps)
+    assert {f.detail for f in found} == {"start" if at_start else "tail"}
+
+
+def test_doubt_grows_up_to_the_threshold_and_takes_little() -> None:
+    levels = [doubt(value, 2.5) for value in (0.0, 0.5, 1.5, 2.49, 2.5, 9.0)]
+    assert levels[0] == 1.0
+    assert levels == sorted(levels, reverse=True)
+    assert levels[-1] == levels[-2] == pytest.approx(1.0 - DOUBT_SHARE)
