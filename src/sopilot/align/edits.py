@@ -17,12 +17,14 @@ EditKind = Literal["delete", "swap", "move", "replace", "insert", "exchange"]
 class Prices:
     """What evidence an edit must bring, in nats. Source: docs/scoring.md 3.
 
-    edge_share: 0-1, of the price where what is left out is the beginning or the end: a recording
-    that starts late or stops early is likelier than a hole.
+    swap: of two neighbours; swap_apart: for every slot between the two, since exchanging steps that
+    lie apart takes two mistakes. edge_share: 0-1, of the price where what is left out is the
+    beginning or the end: a recording that starts late or stops early is likelier than a hole.
     """
 
     edit: float = 36.0
     swap: float = 2.0
+    swap_apart: float = 0.0
     move: float = 2.0
     insert: float = 2.0
     replace: float = 6.0
@@ -119,7 +121,7 @@ def _exchanges(order: tuple[int, ...], prices: Prices, reach: int) -> Iterator[C
             if order[i] == order[j]:
                 continue
             inner = order[i + 1 : j]
-            price = prices.edit + prices.swap
+            price = prices.edit + prices.swap + prices.swap_apart * (j - i - 1)
             yield Candidate("swap", i, (order[j], *inner, order[i]), j + 1, i, j, price)
             if j - i > 1:
                 price = prices.edit + prices.move

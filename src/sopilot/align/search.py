@@ -34,6 +34,9 @@ from sopilot.align.edits import (
 from sopilot.core.errors import InsufficientClips
 
 NOTHING_UNNAMED: frozenset[int] = frozenset()
+Change = tuple[EditKind, tuple[int, ...], tuple[int, ...]]
+"""Kind, steps and shown of an edit, as of `AcceptedEdit`."""
+NOTHING_REFUSED: frozenset[Change] = frozenset()
 NEAR_SHARE = 1.0
 """Edits that lack at most this share of their price are tried again on shaken evidence."""
 FOREIGN_RUNS = 40
@@ -86,6 +89,11 @@ class AcceptedEdit:
     shown: tuple[int, ...]
     gain: float
 
+    @property
+    def change(self) -> Change:
+        """What it changes, without how much that gains."""
+        return self.kind, self.steps, self.shown
+
 
 Near = Mapping[tuple[int, ...], tuple[Candidate, ...]]
 
@@ -122,6 +130,7 @@ def search_order(
     unnamed: frozenset[int] = NOTHING_UNNAMED,
     runs: Runs | None = None,
     near: Near | None = None,
+    refused: frozenset[Change] = NOTHING_REFUSED,
     max_edits: int = 8,
     reach: int = 12,
 ) -> OrderSearch:
@@ -132,11 +141,14 @@ def search_order(
     edit. unnamed: steps whose absence is no difference. runs: edits take runs of so many slots
     together (short slots of equal length where no step is marked). near: of a search on nearly
     the same evidence: of an order that it knows only those edits are tried, of another only what
-    leaves something out.
+    leaves something out. refused: changes that are not tried, since something else speaks against
+    them.
     O(rounds x candidates x T). Raises InsufficientClips when the expected order does not fit into
     the windows.
     """
-    problem = _Problem(sums, classes, prices, references, unnamed, runs, reach, near or {}, {})
+    problem = _Problem(
+        sums, classes, prices, references, unnamed, runs, reach, near or {}, refused, {}
+    )
     slots = tuple(Slot(step) for step in range(len(classes.parts)))
     worth = _Worth(_chain_value(sums, classes, range(len(slots))), 0.0)
     found: list[AcceptedEdit] = []
@@ -164,6 +176,7 @@ class _Problem:
     runs: Runs | None
     reach: int
     known: Near
+    refused: frozenset[Change]
     looked_at: dict[tuple[int, ...], tuple[Candidate, ...]]
 
 
@@ -207,6 +220,8 @@ def _best_edit(
     """The edit with the largest gain over its price, what it is worth, and the spare evidence."""
     order = tuple(slot.step for slot in slots)
     listed = _listed(problem, order)
+    if problem.refused:
+        listed = [item for item in listed if _change(item, order) not in problem.refused]
     if not listed:
         return None, worth, 0.0
     values = evaluate(problem.sums, problem.classes, order, listed)
@@ -341,21 +356,26 @@ def _middles(classes: Classes, listed: Sequence[Candidate]) -> tuple[Indices, In
 
 
 def _describe(edit: Candidate, slots: Sequence[Slot], gain: float) -> AcceptedEdit:
+    kind, steps, shown = _change(edit, [slot.step for slot in slots])
+    return AcceptedEdit(kind, steps, shown, gain)
+
+
+def _change(edit: Candidate, order: Sequence[int]) -> Change:
     first, second = edit.first, edit.second
     shown: tuple[int, ...] = ()
     if edit.kind in ("delete", "exchange"):
-        steps = tuple(slot.step for slot in slots[first:second])
+        steps = tuple(order[first:second])
         if edit.kind == "exchange":
-            shown = tuple(slot.step for slot in slots[second : edit.tail])
+            shown = tuple(order[second : edit.tail])
     elif edit.kind == "swap":
-        steps = (slots[first].step, slots[second].step)
+        steps = (order[first], order[second])
     elif edit.kind == "insert":
         steps = edit.middle
     elif edit.kind == "replace":
-        steps, shown = tuple(slot.step for slot in slots[first:second]), edit.middle
+        steps, shown = tuple(order[first:second]), edit.middle
     else:
-        steps = (slots[first].step,)
-    return AcceptedEdit(edit.kind, steps, shown, gain)
+        steps = (order[first],)
+    return edit.kind, steps, shown
 
 
 def _apply(edit: Candidate, slots: tuple[Slot, ...], number: int) -> tuple[Slot, ...]:

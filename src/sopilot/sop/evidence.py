@@ -60,8 +60,7 @@ class Evidence:
     @property
     def price_scale(self) -> float:
         """What the evidence of edits is divided by before it is called weak or clear."""
-        scale = self.model.method.price_scale(self.reading.comparability)
-        return scale * self.model.calibration.price_factor
+        return self.model.price_scale(self.reading)
 
 
 def step_slots(model: TaskModel, found: Sequence[Execution]) -> tuple[StepSlot, ...]:

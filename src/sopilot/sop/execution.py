@@ -55,8 +55,7 @@ def executions(
     for number, slot in enumerate(slots):
         span = TimeSpan(times[number], times[number + 1])
         clips = range(int(cuts[number]), int(cuts[number + 1]))
-        likenesses = [_likeness(gold, reading, slot.step, clips) for gold in model.golds]
-        best = max(likenesses, key=lambda item: item.similarity - item.expected)
+        best = unit_likeness(model, reading, slot.step, clips)
         found.append(
             Execution(
                 unit=slot.step,
@@ -75,12 +74,25 @@ def executions(
 
 
 @dataclass(frozen=True, slots=True)
-class _Likeness:
+class Likeness:
+    """Similarity to a unit, and what re-recordings of the gold reach there."""
+
     similarity: float
     expected: float
 
+    @property
+    def ratio(self) -> float:
+        """1 = as alike as another recording of the same work."""
+        return self.similarity / max(self.expected, 1e-9)
 
-def _likeness(gold: GoldReference, reading: Reading, unit: int, clips: range) -> _Likeness:
+
+def unit_likeness(model: TaskModel, reading: Reading, unit: int, clips: range) -> Likeness:
+    """How alike some clips are to a unit in the gold that is most alike."""
+    likenesses = [_likeness(gold, reading, unit, clips) for gold in model.golds]
+    return max(likenesses, key=lambda item: item.similarity - item.expected)
+
+
+def _likeness(gold: GoldReference, reading: Reading, unit: int, clips: range) -> Likeness:
     """How alike some clips are to a unit of one gold."""
     total = sum(reading.gates.values())
     rows = gold.units == unit
@@ -95,4 +107,4 @@ def _likeness(gold: GoldReference, reading: Reading, unit: int, clips: range) ->
             reached = float(np.median(match.max(axis=0)))
         similarity += share * reached
         expected += share * float(gold.null_similarity[name][unit])
-    return _Likeness(similarity, expected)
+    return Likeness(similarity, expected)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sopilot.align.chain import cumulate
 from sopilot.align.search import (
+    Change,
     Classes,
     Near,
     OrderSearch,
@@ -30,6 +31,7 @@ from sopilot.sop.execution import Execution, executions
 from sopilot.sop.findings import find
 from sopilot.sop.likeness import step_unlikeness, thresholds
 from sopilot.sop.model import Reading, TaskModel
+from sopilot.sop.refute import refuted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +57,17 @@ def judge(
 ) -> Judgement:
     """Find the order that explains the evidence, and what differs.
 
-    near: of a judgement on nearly the same evidence, which makes the search short.
+    near: of a judgement on nearly the same evidence, which makes the search short. Edits that the
+    pictures contradict are taken back, and the search begins anew without them.
     """
-    search, gone, again = _search(model, reading, trainee.clip_count, near)
-    found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
+    refused: frozenset[Change] = frozenset()
+    while True:
+        search, gone, again = _search(model, reading, trainee.clip_count, near, refused)
+        found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
+        more = refuted(model, reading, search.edits, found, model.price_scale(reading))
+        if more <= refused:
+            break
+        refused |= more
     slots = step_slots(model, found)
     evidence = Evidence(model, trainee, reading, found, search.edits, slots)
     findings = find(evidence)
@@ -76,7 +85,11 @@ def order_reference(model: TaskModel, reading: Reading) -> Reference:
 
 
 def _search(
-    model: TaskModel, reading: Reading, clip_count: int, near: Near | None
+    model: TaskModel,
+    reading: Reading,
+    clip_count: int,
+    near: Near | None,
+    refused: frozenset[Change],
 ) -> tuple[OrderSearch, NDArray[np.float64], NDArray[np.float64]]:
     """The found order with cuts in clips; what leaving out each slot would gain, and showing it
     twice."""
@@ -86,15 +99,15 @@ def _search(
     method = model.method
     chunked = method.chunked(model.steps_are_marked)
     prices = method.prices_for(model.steps_are_marked)
-    scale = method.price_scale(reading.comparability) * model.calibration.price_factor
     search = search_order(
         sums,
         classes,
-        prices.scaled(scale),
+        prices.scaled(model.price_scale(reading)),
         references=known,
         unnamed=unnamed,
         runs=method.chunk_runs if chunked else None,
         near=near,
+        refused=refused,
     )
     gone = deletion_gains(sums, classes, search, known)
     again = repetition_gains(sums, classes, search, known)

@@ -12,7 +12,7 @@ from sopilot.align.edits import Prices, Runs
 from sopilot.align.evidence import EvidenceSettings
 
 CLASSIFIER = EvidenceSettings()
-STEP_PRICES = Prices(edit=25.0, swap=4.0, move=4.0, replace=1.0)
+STEP_PRICES = Prices(edit=25.0, swap=0.0, swap_apart=1.0, move=4.0, insert=-7.0, replace=-1.0)
 CHUNK_PRICES = Prices(edit=14.0, move=4.0, insert=14.0, replace=20.0, edge_share=0.6)
 CHUNK_RUNS = Runs(2, 6)
 

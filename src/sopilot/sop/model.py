@@ -101,6 +101,10 @@ class TaskModel:
         """Number of classes, >= 1."""
         return len(self.part_clips)
 
+    def price_scale(self, reading: Reading) -> float:
+        """What the prices of edits are multiplied with for a video."""
+        return self.method.price_scale(reading.comparability) * self.calibration.price_factor
+
     def step_span(self, step: int) -> TimeSpan:
         """Where a step lies in the first gold."""
         own = [unit.span for unit in self.units if unit.step == step]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sopilot.align.edits import EditKind
 from sopilot.align.search import AcceptedEdit
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Absence, Evidence, certainty_of, hull, strength_of
@@ -16,14 +17,18 @@ from sopilot.sop.execution import Execution
 
 ALTERNATIVE_NATS = 10.0
 """What is shown in a step's place may be nothing at all where leaving it out costs less."""
-SURE_NATS = 32.0
-"""Evidence below this is a remark to review, never critical."""
+SURE_NATS, SURE_AGAIN_NATS = 32.0, 20.0
+"""Evidence below this is a remark to review, never critical; of a repetition the second, since good
+executions give hardly any evidence of one (docs/scoring.md 3)."""
 WEAK_NATS, CLEAR_NATS = 26.0, 46.0
+WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS = 5.0, 20.0
 """Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
 
 
-def nats_strength(nats: float) -> float:
+def nats_strength(kind: EditKind, nats: float) -> float:
     """Strength of an accepted edit, LEAST_STRENGTH-1."""
+    if kind == "insert":
+        return strength_of(nats, WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS)
     return strength_of(nats, WEAK_NATS, CLEAR_NATS)
 
 
@@ -108,10 +113,12 @@ def _order_finding(
     )
     return Finding(
         type=told.kind,
-        strength=nats_strength(edit.gain / evidence.price_scale),
+        strength=nats_strength(edit.kind, edit.gain / evidence.price_scale),
         evidence=edit.gain,
         evidence_unit="nats",
-        certainty=certainty_of(evidence, edit.gain, SURE_NATS),
+        certainty=certainty_of(
+            evidence, edit.gain, SURE_AGAIN_NATS if edit.kind == "insert" else SURE_NATS
+        ),
         step_index=units[told.own].step,
         gold_span=hull([units[unit].span for unit in told.units]),
         trainee_span=hull(shown),

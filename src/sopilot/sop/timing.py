@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sopilot.core.records import StepKind
 from sopilot.core.timespan import TimeSpan
@@ -27,9 +28,9 @@ AGAIN_NATS, AGAIN_LIKENESS = 9.0, 0.8
 """What showing a step twice must explain better where it took so long anyway (either has happened,
 so this is a question of which, and not of whether), and how alike the gold it must be, relative to
 the video's other steps."""
-STILL_PEAK, STILL_PERCENTILE = 0.5, 90.0
-"""A stretch whose peak of movement is below this share of the peak in the gold's step is a pause
-that looks like it, and not the step. Peaks are relative to each video's median."""
+STILL_SHARE, STILL_PERCENTILES = 0.5, (75.0, 90.0)
+"""A stretch that moves less than this share of the gold's step, at either percentile of the clips,
+is a pause that looks like the step. Movement is relative to each video's median."""
 IDLE_SEC = 6.0
 IDLE_ENERGY_RATIO = 0.35
 IDLE_SHARE = 0.35
@@ -186,18 +187,20 @@ def as_pause(evidence: Evidence, item: Finding) -> Finding:
 
 def _is_still(evidence: Evidence, span: TimeSpan, gold_span: TimeSpan) -> bool:
     gold = evidence.model.golds[0].features
-    here, there = _peak(evidence.trainee, span), _peak(gold, gold_span)
-    return here is not None and there is not None and here < STILL_PEAK * there
+    here, there = _movement(evidence.trainee, span), _movement(gold, gold_span)
+    if here is None or there is None:
+        return False
+    return bool((here < STILL_SHARE * there).any())
 
 
-def _peak(video: VideoFeatures, span: TimeSpan) -> float | None:
-    """Peak of movement in a span relative to the video's median; None without clips or movement."""
+def _movement(video: VideoFeatures, span: TimeSpan) -> NDArray[np.float64] | None:
+    """Movement in a span at STILL_PERCENTILES, relative to the video's median; None without any."""
     centres = video.clip_spans.mean(axis=1)
     inside = video.energy[(centres >= span.start_sec) & (centres < span.end_sec)]
     usual = float(np.median(video.energy))
     if len(inside) == 0 or usual <= 0.0:
         return None
-    return float(np.percentile(inside, STILL_PERCENTILE)) / usual
+    return np.asarray(np.percentile(inside, STILL_PERCENTILES) / usual)
 
 
 def freezes(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:

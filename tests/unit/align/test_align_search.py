@@ -164,6 +164,24 @@ def test_what_a_reference_does_is_no_difference(order: list[int]) -> None:
     assert (deletion_gains(sums, classes, found, known) <= 1e-9).all()
 
 
+@pytest.mark.parametrize(
+    "order", [[0, 2, 1, 3], [0, 1, 1, 3], [0, 3], [1, 2, 3, 0], [0, 0, 1, 2, 3]]
+)
+def test_a_refused_change_is_not_found_again(order: list[int]) -> None:
+    sums, classes = _evidence(order, 4), _classes(4)
+    first = search_order(sums, classes, Prices())
+    refused = frozenset({first.edits[0].change})
+    again = search_order(sums, classes, Prices(), refused=refused)
+    assert first.edits[0].change not in {edit.change for edit in again.edits}
+    assert again.evidence <= first.evidence + 1e-9
+
+
+def test_exchanging_steps_that_lie_apart_costs_more() -> None:
+    listed = [c for c in candidates(tuple(range(5)), 5, Prices(swap=1.0, swap_apart=2.0), 12)]
+    prices = {c.second - c.first: c.price for c in listed if c.kind == "swap"}
+    assert prices == {gap: Prices().edit + 1.0 + 2.0 * (gap - 1) for gap in (1, 2, 3, 4)}
+
+
 def test_reference_hides_no_other_difference() -> None:
     classes = _classes(6)
     known = [reference(_evidence([0, 1, 3, 2, 4, 5], 6), classes)]

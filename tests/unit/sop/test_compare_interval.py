@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from compare_material import execution, marked
 
+from sopilot.align.edits import EditKind
 from sopilot.sop.compare import compare_with
 from sopilot.sop.interval import score_interval, smooth_noise
 from sopilot.sop.learn import fit
@@ -44,7 +47,8 @@ def test_noise_is_smooth_and_standard() -> None:
     assert np.abs(np.diff(noise, n=2, axis=0)[::4]).max() < 1e-9
 
 
-def test_more_evidence_never_weakens() -> None:
-    strengths = [nats_strength(nats) for nats in range(0, 120, 3)]
+@pytest.mark.parametrize("kind", get_args(EditKind))
+def test_more_evidence_never_weakens(kind: EditKind) -> None:
+    strengths = [nats_strength(kind, nats) for nats in range(0, 120, 3)]
     assert strengths == sorted(strengths)
     assert strengths[-1] == 1.0
