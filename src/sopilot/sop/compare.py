@@ -76,6 +76,7 @@ def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
         gold_distinctness=distinctness(model),
         similar_steps=similar_steps(model),
         left_out_golds=model.left_out_golds,
+        copied_golds=model.copied_golds,
     )
 
 

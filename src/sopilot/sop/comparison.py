@@ -80,7 +80,7 @@ class Comparison:
     own; likeness: of the executed steps to the golds, relative to the golds' re-recordings;
     is_comparable: whether the videos show the same work at all. gold_distinctness: least distance
     of two steps' classes, None with one step; similar_steps: pairs that cannot be told apart.
-    left_out_golds: places of given golds that contradict the first.
+    left_out_golds, copied_golds: see `TaskModel`.
     normalized_cost: mean matched distance, 0-2. frozen_sec: seconds without any change.
     """
 
@@ -104,3 +104,4 @@ class Comparison:
     gold_distinctness: float | None = None
     similar_steps: tuple[tuple[int, int], ...] = ()
     left_out_golds: tuple[int, ...] = ()
+    copied_golds: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.calibrate import LEAST_GOLDS, Calibration, HeldOut, calibration
 from sopilot.sop.comparison import EventType
+from sopilot.sop.copies import copied
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
 from sopilot.sop.judgement import judge, order_reference
 from sopilot.sop.method import DEFAULT, Method
@@ -36,8 +37,13 @@ def fit(
     Raises InsufficientClips, ProducerMismatch, BadSteps.
     """
     used = _agreeing(golds, steps, method)
-    left_out = tuple(k for k, gold in enumerate(golds) if not any(gold is other for other in used))
-    model = replace(_measured(learn(used, steps, method)), left_out_golds=left_out)
+    left_out = _places(golds, [gold for gold in golds if not any(gold is own for own in used)])
+    model = learn(used, steps, method)
+    copies = [used[k] for k in copied(model.golds)]
+    if copies:
+        used = [gold for gold in used if not any(gold is copy for copy in copies)]
+        model = learn(used, steps, method)
+    model = replace(_measured(model), left_out_golds=left_out, copied_golds=_places(golds, copies))
     known = Calibration(len(used))
     if not method.calibrate or len(used) < LEAST_GOLDS:
         return replace(model, calibration=known)
@@ -46,6 +52,10 @@ def fit(
     known = calibration(len(used), held_out, price, method.unlike_from(len(used) - 1)[0])
     # Measured again: what the golds get depends on the thresholds.
     return _measured(replace(model, own=OwnMeasure(), calibration=known))
+
+
+def _places(golds: Sequence[VideoFeatures], some: Sequence[VideoFeatures]) -> tuple[int, ...]:
+    return tuple(k for k, gold in enumerate(golds) if any(gold is other for other in some))
 
 
 def _agreeing(

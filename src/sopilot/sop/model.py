@@ -79,7 +79,8 @@ class TaskModel:
 
     units: expected order. parts: per unit its class indices. part_clips: (K,) clips per class in
     the golds. views: classifiers by view name. kinds: per unit. hop_sec: seconds between clip
-    starts. left_out_golds: places of given golds that contradict the first.
+    starts. left_out_golds, copied_golds: places of given golds that contradict
+    the first, and that are copies of an earlier one; they teach nothing.
     """
 
     steps: tuple[Step, ...]
@@ -95,6 +96,7 @@ class TaskModel:
     own: OwnMeasure = field(default_factory=OwnMeasure)
     calibration: Calibration = UNCALIBRATED
     left_out_golds: tuple[int, ...] = ()
+    copied_golds: tuple[int, ...] = ()
 
     @property
     def class_count(self) -> int:

@@ -35,6 +35,16 @@ def notes_of(comparison: Comparison) -> list[Note]:
                 ),
             )
         )
+    for place in comparison.copied_golds:
+        notes.append(
+            (
+                "gold_copied",
+                (
+                    f"{place + 1}本目の基準映像は前の基準映像の複製なので数えていません。",
+                    f"Gold {place + 1} is a copy of an earlier gold and does not count.",
+                ),
+            )
+        )
     if len(comparison.steps) == 1:
         notes.append(
             (

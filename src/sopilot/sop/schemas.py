@@ -251,6 +251,7 @@ class NoteRecord(Record):
     code: Literal[
         "not_comparable",
         "gold_left_out",
+        "gold_copied",
         "one_step",
         "similar_steps",
         "steps_proposed",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from compare_material import execution, marked
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.records import Step
+from sopilot.embed.base import Blocks
 from sopilot.sop.calibrate import (
     LEAST_GOLDS,
     MOST_FACTOR,
@@ -25,6 +27,7 @@ from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
 from sopilot.sop.likeness import thresholds
 from sopilot.sop.model import read
+from sopilot.sop.notes import notes_of
 
 STEPS = 5
 
@@ -130,6 +133,21 @@ def test_a_gold_that_contradicts_the_first_is_left_out(third: dict[str, Any]) ->
     found = compare([*alike, last], execution([0, 2, 3, 4], seed=9), marked(STEPS))
     assert found.left_out_golds == (2,)
     assert [item.type for item in found.findings] == [EventType.MISSING_STEP]
+
+
+@pytest.mark.parametrize("of", [0, 1])
+def test_a_copy_of_a_gold_does_not_count(of: int) -> None:
+    golds = [execution(range(STEPS), seed=seed, versions=1) for seed in (1, 2)]
+    rows = golds[of].blocks["crop"]
+    grain = 0.02 * np.random.default_rng(5).normal(size=rows.shape)
+    blocks = {name: golds[of].blocks[name] for name in golds[of].blocks} | {"crop": rows + grain}
+    copy = replace(golds[of], blocks=Blocks(blocks))
+    model = fit([*golds, copy], marked(STEPS))
+    assert (model.copied_golds, model.left_out_golds) == ((2,), ())
+    assert (len(model.golds), model.calibration.golds_missing) == (2, 1)
+    found = compare([*golds, copy], execution(range(STEPS), seed=9), marked(STEPS))
+    assert found.copied_golds == (2,)
+    assert [code for code, _ in notes_of(found)] == ["gold_copied", "golds_missing"]
 
 
 def test_a_step_deviates_beyond_what_the_golds_are_from_each_other() -> None:
