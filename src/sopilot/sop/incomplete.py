@@ -13,7 +13,8 @@ LEAST_SHORT_PACE = 0.75
 """How far a trainee's own pace may excuse a short dwell (docs/scoring.md 4)."""
 SHORT_RATIO = 0.9
 SHORT_NATS = {True: 5.0, False: 15.0}
-VERY_SHORT_RATIO = 0.5
+HALF_RATIO = 0.5
+VERY_SHORT_RATIO = 0.6
 GONE_RATIO = 0.2
 """A step counts as missing when it has less than its usual time and leaving it out explains the
 clips better; without any evidence only when next to nothing of it is left. Keys: steps marked by
@@ -38,10 +39,11 @@ def cut_short(evidence: Evidence, absent: set[int]) -> dict[int, Absence]:
         ratios.append(item.moving_sec / usual_sec if has_usual else 1.0)
     marked = evidence.model.steps_are_marked
     doubt = [_is_doubtful(e, r) for e, r in zip(evidence.found, ratios, strict=True)]
-    gone = [_is_gone(e, r, marked) for e, r in zip(evidence.found, ratios, strict=True)]
+    least_nats = SHORT_NATS[marked] * evidence.price_scale
+    gone = [_is_gone(e, r, marked, least_nats) for e, r in zip(evidence.found, ratios, strict=True)]
     for number, beyond in ((0, -1), (len(gone) - 1, 1)):
         # A recording that begins late or ends early cuts into the step beside what it lacks.
-        cut = evidence.found[number].unit + beyond in absent and ratios[number] < VERY_SHORT_RATIO
+        cut = evidence.found[number].unit + beyond in absent and ratios[number] < HALF_RATIO
         gone[number] = gone[number] or (cut and evidence.found[number].edit is None)
     # Steps go missing in runs: what is doubtful beside a missing one is missing as well.
     for number in (*range(1, len(gone)), *range(len(gone) - 2, -1, -1)):
@@ -61,15 +63,15 @@ def cut_short(evidence: Evidence, absent: set[int]) -> dict[int, Absence]:
 
 
 def _is_doubtful(item: Execution, ratio: float) -> bool:
-    """Less than half the usual time, and the clips are explained better without the step."""
+    """No more than the shortest showing, and the clips are explained better without the step."""
     return item.edit is None and ratio < VERY_SHORT_RATIO and item.deletion_gain > 0.0
 
 
-def _is_gone(item: Execution, ratio: float, marked: bool) -> bool:
+def _is_gone(item: Execution, ratio: float, marked: bool, least_nats: float) -> bool:
     """Whether so little of a step is left that it counts as missing."""
     if item.edit is not None:
         return False
-    unexplained = ratio < SHORT_RATIO and item.deletion_gain > SHORT_NATS[marked]
+    unexplained = ratio < SHORT_RATIO and item.deletion_gain > least_nats
     doubtful = _is_doubtful(item, ratio) and (marked or item.similarity < FOREIGN_SIMILARITY)
     return unexplained or doubtful or ratio < GONE_RATIO
 

@@ -38,8 +38,9 @@ from sopilot.sop.views import view_names
 
 LEAST_GAP_SEC = 2.0
 """Unmarked gold time of this length becomes a nameless unit of the order."""
-EDGE_SEC = 0.3
-"""Clips centred this near to a boundary show both steps and teach neither."""
+EDGE_SEC, FOUND_EDGE_SEC = 0.3, 0.8
+"""Clips centred this near to a boundary show both steps and teach neither; the second where the
+boundary was found by the model and not set by a person: half a clip."""
 
 LEAST_CHANGE = 1e-6
 """Spread of a block below this share of its level: the same number in every clip."""
@@ -193,6 +194,7 @@ def _labels(
     gold: VideoFeatures,
     spans: Sequence[TimeSpan],
     parts: Sequence[tuple[int, ...]],
+    edge_sec: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Per clip its unit, its class, and its class for learning (-1 near a boundary)."""
     centres = gold.clip_spans.mean(axis=1)
@@ -208,7 +210,7 @@ def _labels(
     lessons = classes.copy()
     edges = np.array([edge for span in spans for edge in (span.start_sec, span.end_sec)])
     edges = edges[(edges > 0) & (edges < gold.duration_sec - 1e-6)]
-    near = np.abs(centres[:, None] - edges[None]).min(axis=1, initial=np.inf) < EDGE_SEC
+    near = np.abs(centres[:, None] - edges[None]).min(axis=1, initial=np.inf) < edge_sec
     lessons[near] = -1
     for number in range(int(classes.max()) + 1):
         if not (lessons == number).any():
@@ -232,7 +234,11 @@ def _learn(
     golds: Sequence[VideoFeatures], spans: Sequence[Sequence[TimeSpan]], plan: _Plan
 ) -> TaskModel:
     class_count = sum(len(own) for own in plan.parts)
-    labels = [_labels(g, s, plan.parts) for g, s in zip(golds, spans, strict=True)]
+    edges_sec = [EDGE_SEC] + [FOUND_EDGE_SEC] * (len(golds) - 1)
+    labels = [
+        _labels(g, s, plan.parts, edge_sec)
+        for g, s, edge_sec in zip(golds, spans, edges_sec, strict=True)
+    ]
     views: dict[str, ClassView] = {}
     placed: list[dict[str, list[Similarity]]] = [{} for _ in golds]
     for name in view_names(golds[0]):
