@@ -17,6 +17,7 @@ from benchmarks.verdicts.judging import Case
 from benchmarks.verdicts.product import Setup, method_fields
 from benchmarks.verdicts.report import Report, Row, Table, number, rate_text
 from benchmarks.verdicts.session import Session
+from sopilot.align.edits import Prices
 from sopilot.align.evidence import EvidenceSettings
 from sopilot.core.records import Role
 from sopilot.evaluation.figures import Figures, Outcome, named_events, summarise
@@ -55,6 +56,7 @@ STAGES: tuple[Ablation, ...] = (
     Ablation("layout always in full", {"layout_gate": (-1.0, 0.1)}),
     Ablation("layout never", {"layout_gate": (9.0, 0.1)}),
     Ablation("the same prices for all", {"sure_price": 1.0}),
+    Ablation("the same price for all edits", {"prices": Prices(25.0, 0.0, 0.0, 0.0, 0.0, 0.0)}),
     Ablation("cosine only", {"evidence": EvidenceSettings(lda_share=0.0)}),
     Ablation("discriminant only", {"evidence": EvidenceSettings(cosine_gain=0.0)}),
     Ablation("class medians kept", {"evidence": EvidenceSettings(median_share=0.0)}),

@@ -34,7 +34,8 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
             findings += unlike(evidence, _told(findings))
     else:
         findings = _step_findings(evidence)
-    findings = [as_pause(evidence, item) for item in findings]
+    if evidence.model.method.tell_pauses:
+        findings = [as_pause(evidence, item) for item in findings]
     waits = list(idle(evidence, findings))
     # A pause in the middle of a step shows its rest position once more: it is not done again.
     findings = [item for item in findings if not _is_wait(item, waits)] + waits

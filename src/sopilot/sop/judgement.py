@@ -65,7 +65,7 @@ def judge(
         search, gone, again = _search(model, reading, trainee.clip_count, near, refused)
         found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
         more = refuted(model, reading, search.edits, found, model.price_scale(reading))
-        if more <= refused:
+        if not model.method.refute or more <= refused:
             break
         refused |= more
     slots = step_slots(model, found)
@@ -74,7 +74,9 @@ def judge(
     level = conformity(found, reading, search.spare) / model.own.conformity
     nats = max([search.spare, *(edit.gain for edit in search.edits)])
     unlike = float(step_unlikeness(evidence).max(initial=0.0))
-    level = min(1.0, level) * doubt(unlike, thresholds(model)[0])
+    level = min(1.0, level)
+    if model.method.doubt:
+        level *= doubt(unlike, thresholds(model)[0])
     return Judgement(found, findings, level, likeness(found), nats, unlike, search.near)
 
 

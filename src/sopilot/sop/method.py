@@ -29,6 +29,9 @@ class Method:
     layout counts in full where its confidence exceeds the sum, not at all below low.
     read_framings: framings whose evidence is averaged with a video's own. own_reference: what the
     golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
+    refute: weak edits that look as expected are taken back. doubt: unlikeness below its threshold
+    costs a little. tell_pauses: of repetitions in which hardly anything moves. tell_twice: of
+    over-long steps whose parts recur.
     unlike_one_gold, unlike_more_golds: unlikeness from which a step deviates, and from which it
     does so clearly; calibrate: thresholds from leaving one gold out, where there are three or more.
     chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
@@ -47,6 +50,10 @@ class Method:
     own_reference: bool = True
     cut_short: bool = True
     unlike: bool = True
+    refute: bool = True
+    doubt: bool = True
+    tell_pauses: bool = True
+    tell_twice: bool = True
     unlike_one_gold: tuple[float, float] = (2.5, 2.9)
     unlike_more_golds: tuple[float, float] = (2.2, 2.9)
     calibrate: bool = True

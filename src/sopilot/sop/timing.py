@@ -75,7 +75,8 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
 
 def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
     """Whether the acts of a long step recur, rather than being slow."""
-    if slot.kind is StepKind.CYCLIC or slot.edit is not None:
+    is_tested = evidence.model.method.tell_twice and slot.kind is not StepKind.CYCLIC
+    if not is_tested or slot.edit is not None:
         return False
     others = [item.similarity / max(item.expected, 1e-9) for item in evidence.steps if item != slot]
     alike = slot.similarity / max(slot.expected, 1e-9)
