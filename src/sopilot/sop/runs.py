@@ -17,7 +17,7 @@ from sopilot.sop.evidence import Evidence, certainty_of, hull, missing_strength,
 
 WEAK_NATS, CLEAR_NATS = 14.0, 26.0
 SURE_NATS: Mapping[EditKind, float] = {"exchange": 23.0, "insert": 36.0, "replace": 44.0}
-SURE_MISSING_NATS = 22.0
+SURE_MISSING_NATS = 28.0
 """Evidence below this is a remark to review, never critical."""
 MOST_OF_STEP = 0.6
 """A run that covers so much of several proposed steps is told step by step."""
