@@ -15,7 +15,10 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
 from sopilot.sop.evidence import Evidence, certainty_of, hull, missing_strength, strength_of
 
-WEAK_NATS, CLEAR_NATS = 14.0, 26.0
+WEAK_NATS: Mapping[EditKind, float] = {"exchange": 14.0, "insert": 28.0, "replace": 28.0}
+CLEAR_NATS: Mapping[EditKind, float] = {"exchange": 26.0, "insert": 44.0, "replace": 44.0}
+CLEAR_MISSING_NATS = 26.0
+"""Evidence of an edit: none of its strength below the first, all above."""
 SURE_NATS: Mapping[EditKind, float] = {"exchange": 23.0, "insert": 36.0, "replace": 44.0}
 SURE_MISSING_NATS = 28.0
 """Evidence below this is a remark to review, never critical."""
@@ -61,7 +64,7 @@ def _missing(evidence: Evidence, run: range, nats: float) -> Iterator[Finding]:
     for step, part in zip(told, pairwise([*edges, run.stop]), strict=True):
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=missing_strength(nats / evidence.price_scale / CLEAR_NATS, certainty),
+            strength=missing_strength(nats / evidence.price_scale / CLEAR_MISSING_NATS, certainty),
             evidence=nats,
             evidence_unit="nats",
             certainty=certainty,
@@ -88,7 +91,9 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
     shown = [item.span for item in slots] or [_place_of(evidence, min(edit.steps))]
     return Finding(
         type=kind,
-        strength=strength_of(edit.gain / evidence.price_scale, WEAK_NATS, CLEAR_NATS),
+        strength=strength_of(
+            edit.gain / evidence.price_scale, WEAK_NATS[edit.kind], CLEAR_NATS[edit.kind]
+        ),
         evidence=edit.gain,
         evidence_unit="nats",
         certainty=certainty_of(evidence, edit.gain, SURE_NATS[edit.kind]),
