@@ -70,7 +70,7 @@ def compare_with(model: TaskModel, trainee: VideoFeatures) -> Comparison:
         structural=structural,
         likeness=judged.likeness,
         is_comparable=not reading.is_mirrored
-        and is_comparable(reading.comparability, judged.likeness),
+        and is_comparable(reading.comparability, judged.likeness / model.own.likeness),
         gold_count=len(model.golds),
         calibration=model.calibration,
         gold_distinctness=distinctness(model),

@@ -1,7 +1,7 @@
 """The range of a score if the same execution were recorded again.
 
-Replicates of one comparison: the class evidence gets smooth noise and a common gain, and the order
-is searched and judged anew each time. Called by `sop.evaluate`; deterministic by its seed.
+Replicates of one comparison: the class evidence gets smooth noise and a common gain, the unlikeness
+of the steps noise of its own, and the order is searched and judged anew each time. Called by `sop.evaluate`; deterministic by its seed.
 Source: docs/scoring.md 6.
 """
 
@@ -29,6 +29,9 @@ NOISE_NATS = 0.6
 NOISE_CLIPS = 4
 """Every so many clips the noise is drawn anew, in between it is interpolated."""
 GAIN_SPREAD = 0.12
+UNLIKE_SPREAD = 0.55
+"""Standard deviation of a step's unlikeness between two recordings of one execution: 0.4 about the
+mean, so 0.4 times the root of two. Source: benchmarks/verdicts, suite coverage, tasks 101 and 102."""
 
 
 def score_interval(
@@ -66,7 +69,11 @@ def _replicate(
 ) -> Comparison:
     gain = float(np.exp(rng.normal(0.0, GAIN_SPREAD)))
     noise = smooth_noise(reading.evidence.shape, rng)
-    shaken = replace(reading, evidence=reading.evidence * gain + NOISE_NATS * noise)
+    shaken = replace(
+        reading,
+        evidence=reading.evidence * gain + NOISE_NATS * noise,
+        shaken=rng.normal(0.0, UNLIKE_SPREAD, len(model.steps)),
+    )
     judged = judge(model, trainee, shaken, near)
     return replace(
         base,

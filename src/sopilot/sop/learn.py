@@ -101,6 +101,7 @@ def _measured(model: TaskModel) -> TaskModel:
         references,
         tuple(finding for each in judged for finding in each.findings),
         max(LEAST_OWN_CONFORMITY, min(each.conformity for each in judged)),
+        min(1.0, max(LEAST_OWN_CONFORMITY, min(each.likeness for each in judged))),
     )
     return replace(model, own=own)
 

@@ -72,6 +72,8 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
     ]
     alike = all(repeats_alike(gold.features, evidence.trainee) for gold in golds)
     levels = unlikeness(beyond, tuple(golds[0].parts), with_motion=alike)
+    if evidence.reading.shaken is not None:
+        levels = levels + evidence.reading.shaken[[slot.step for slot in slots]]
     ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
     clear = thresholds(evidence.model)[1]
     for number, slot in enumerate(slots):

@@ -65,12 +65,14 @@ class OwnMeasure:
     """What the golds get when they are compared themselves: no trainee is charged for it.
 
     references: their evidence, for the order search. findings: of the tests on what was executed.
-    conformity: the least of them before it is taken as the measure, > 0.
+    conformity, likeness: the least of them before they are taken as the measure, > 0; likeness at
+    most 1 (a gold whose short step is blurred with what surrounds it is unlike its own clips).
     """
 
     references: tuple[Reference, ...] = ()
     findings: tuple[Finding, ...] = ()
     conformity: float = 1.0
+    likeness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +138,8 @@ class Reading:
     evidence: (n, K) log class probabilities. points, gates: per view. confidences: per view, median
     best cosine to any class relative to the golds' own clips. parts: see `sop.residual`.
     camera_cells: how far the layout had to be moved, in cells of its grid. is_mirrored: left and
-    right have changed places.
+    right have changed places. shaken: (steps,) what a replicate adds to the unlikeness of each step
+    (see `sop.interval`).
     """
 
     evidence: NDArray[np.float64]
@@ -146,6 +149,7 @@ class Reading:
     parts: PartRows
     camera_cells: float
     is_mirrored: bool = False
+    shaken: NDArray[np.float64] | None = None
 
     @property
     def comparability(self) -> float:

@@ -11,12 +11,15 @@ from compare_material import STEP_SEC, execution, filmed, marked, spans_of, with
 
 from sopilot.align.evidence import unit_rows
 from sopilot.core.records import Step, StepKind
+from sopilot.core.timespan import TimeSpan
 from sopilot.sop.compare import compare_with
 from sopilot.sop.comparison import EventType
 from sopilot.sop.conformity import DOUBT_SHARE, doubt
+from sopilot.sop.interval import score_interval
 from sopilot.sop.learn import fit
 from sopilot.sop.method import STEP_PRICES, Method
 from sopilot.sop.residual import StepClips, step_distances
+from sopilot.sop.score import total_score
 
 
 @pytest.mark.parametrize("lead_sec", [0.6, 1.2, 3.0])
@@ -127,3 +130,20 @@ def test_doubt_grows_up_to_the_threshold_and_takes_little() -> None:
     assert levels[0] == 1.0
     assert levels == sorted(levels, reverse=True)
     assert levels[-1] == levels[-2] == pytest.approx(1.0 - DOUBT_SHARE)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("versions", [0, 1])
+def test_a_gold_of_one_short_step_is_comparable_with_itself(seed: int, versions: int) -> None:
+    gold = execution([0], seed=seed, slot_stretch={0: 2.4 / STEP_SEC}, versions=versions)
+    model = fit([gold], [Step(0, span=TimeSpan(1.2, 2.4))])
+    assert compare_with(model, gold).is_comparable
+
+
+def test_the_interval_knows_that_unlikeness_varies_between_recordings() -> None:
+    model = fit([execution(range(6), versions=2)], marked(6))
+    steady, near = (execution(range(6), seed=5, strange=s, strange_step=3) for s in (0.0, 0.4))
+    assert compare_with(model, near).findings == ()
+    lows = [score_interval(model, video, total_score, seed=1)[0] for video in (steady, near)]
+    assert lows[0] > 90.0
+    assert lows[1] < 70.0
