@@ -1,8 +1,8 @@
 """The range of a score if the same execution were recorded again.
 
 Replicates of one comparison: the class evidence gets smooth noise and a common gain, the unlikeness
-of the steps noise of its own, and the order is searched and judged anew each time. Called by `sop.evaluate`; deterministic by its seed.
-Source: docs/scoring.md 6.
+of the steps noise of its own, and the order is searched and judged anew each time. Called by
+`sop.evaluate`; deterministic by its seed. Source: docs/scoring.md 6.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOISE_CLIPS = 4
 GAIN_SPREAD = 0.12
 UNLIKE_SPREAD = 0.55
 """Standard deviation of a step's unlikeness between two recordings of one execution: 0.4 about the
-mean, so 0.4 times the root of two. Source: benchmarks/verdicts, suite coverage, tasks 101 and 102."""
+mean, so 0.4 times the root of two. Source: the films of benchmarks/verdicts, suite coverage."""
 
 
 def score_interval(
