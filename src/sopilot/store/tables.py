@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 NAMING = {
@@ -131,6 +132,7 @@ videos = Table(
     Column("error_message", Text),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    Column("is_raw_kept", Boolean, nullable=False, server_default=true()),
     sqlite_autoincrement=True,
 )
 
@@ -167,5 +169,129 @@ scores = Table(
     Column("requested_by", String(128), nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="score"),
+    Column("completed_at", _TIME),
+    Column("adapter_version", Integer),
+    Index("ix_scores_completed_at", "completed_at", "id"),
     sqlite_autoincrement=True,
 )
+
+score_steps = Table(
+    "score_steps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("score_id", Integer, ForeignKey("scores.id", ondelete="CASCADE"), nullable=False),
+    Column("step_index", Integer, nullable=False),
+    Column("is_missing", Boolean, nullable=False),
+    Column("is_deviating", Boolean, nullable=False),
+    Column("is_swapped", Boolean, nullable=False),
+    Column("is_over_time", Boolean, nullable=False),
+    Column("actual_sec", Float),
+    UniqueConstraint("score_id", "step_index"),
+)
+"""What became of each step in a completed score, so that analytics need not open its record."""
+
+score_reviews = Table(
+    "score_reviews",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "score_id",
+        Integer,
+        ForeignKey("scores.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("verdict", String(16), nullable=False),
+    Column("note", Text),
+    Column("reviewer", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+profile_versions = Table(
+    "profile_versions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", String(128), ForeignKey("tasks.task_id", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("profile", _JSON, nullable=False),
+    Column("steps", _JSON, nullable=False),
+    Column("changed_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    UniqueConstraint("task_id", "version"),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", String(128), ForeignKey("tasks.task_id", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("key", String(16), nullable=False),
+    Column("video_ids", _JSON, nullable=False),
+    Column("proof", _JSON, nullable=False),
+    Column("job_id", Integer, ForeignKey("jobs.id")),
+    Column("created_at", _TIME, nullable=False),
+    UniqueConstraint("task_id", "version"),
+)
+"""Adopted adaptations; the newest of a task is in force."""
+
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("trigger", String(16), nullable=False),
+    Column("result", _JSON),
+    Column("created_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("event", String(64), nullable=False),
+    Column("payload", _JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("run_after", _TIME, nullable=False),
+    Column("last_error", Text),
+    Column("created_at", _TIME, nullable=False),
+    Column("delivered_at", _TIME),
+    Index("ix_outbox_ready", "state", "run_after", "id"),
+    sqlite_autoincrement=True,
+)
+
+ui_sessions = Table(
+    "ui_sessions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("token_sha256", String(64), nullable=False, unique=True),
+    Column("actor", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("ts", _TIME, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("action", String(64), nullable=False, index=True),
+    Column("resource", String(256), nullable=False),
+    Column("task_id", String(128), index=True),
+    Column("request_id", String(128)),
+    Column("ip", String(64)),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", _JSON, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""Append-only; every row carries the hash of the one before it (see `store.audit`)."""
