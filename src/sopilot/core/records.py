@@ -19,6 +19,24 @@ def no_progress(_share: float) -> None:
     """The Progress of a caller who does not look."""
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: stored as `requested_by` of jobs and in the audit log.
+
+    name: anonymous, token:<role>, token:api, basic:<user>, watcher:folder, system:<what> or
+    cli:<user>. request_id, ip: of the HTTP request, None where there is none.
+    """
+
+    name: str
+    role: str = "system"
+    request_id: str | None = None
+    ip: str | None = None
+
+
+WORKER = Actor("system:worker")
+"""What a job's handler does on its own account."""
+
+
 class Role(StrEnum):
     """What a video is for."""
 

@@ -1,0 +1,130 @@
+"""The audit log: one hash-chained row per recorded action, in the transaction of the action.
+
+`record` is the only writer; nothing updates or deletes rows. A row's hash covers all its columns
+and the hash of the row before it, so a removed, reordered or edited row breaks the chain
+(`breaks`).
+Called by whoever commits: endpoints, job handlers, commands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text
+
+from sopilot.core.records import Actor
+from sopilot.store.engine import canonical_json
+from sopilot.store.tables import audit_log
+from sopilot.store.times import now_text
+
+GENESIS = "0" * 64
+"""What the first row has as the hash before it."""
+
+_CHAIN_LOCK = 0x41_55_44_49  # any fixed number: writers on a server queue up on it
+_HASHED = tuple(column.name for column in audit_log.columns if column.name != "hash")
+
+
+class Action(StrEnum):
+    """What is recorded: noun.verb."""
+
+    LOGIN_FAILED = "login.failed"
+    SESSION_OPENED = "session.opened"
+    SESSION_CLOSED = "session.closed"
+    VIDEO_UPLOADED = "video.uploaded"
+    VIDEO_CHANGED = "video.changed"
+    VIDEO_DELETED = "video.deleted"
+    PROFILE_CHANGED = "profile.changed"
+    STEPS_CHANGED = "steps.changed"
+    STEPS_DELETED = "steps.deleted"
+    SCORE_REQUESTED = "score.requested"
+    SCORE_CANCELLED = "score.cancelled"
+    SCORE_COMPLETED = "score.completed"
+    SCORE_FAILED = "score.failed"
+    SCORE_REVIEWED = "score.reviewed"
+    SCORES_EXPORTED = "scores.exported"
+    SCORES_RESCORED = "scores.rescored"
+    TRAINING_REQUESTED = "training.requested"
+    TRAINING_ENDED = "training.ended"
+    AUDIT_EXPORTED = "audit.exported"
+    BACKUP_MADE = "backup.made"
+    DATABASE_OPTIMIZED = "database.optimized"
+    SERVICE_STARTED = "service.started"
+    SERVICE_STOPPED = "service.stopped"
+
+
+def record(
+    connection: Connection,
+    by: Actor,
+    action: Action,
+    resource: str,
+    *,
+    task_id: str | None = None,
+    outcome: str = "ok",
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Append a row in the caller's transaction; its sequence number.
+
+    resource: kind:id, such as video:12. detail: JSON values, no secrets and no server paths.
+    Writers wait for each other until they commit: record late in a transaction.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CHAIN_LOCK})
+    last = connection.execute(
+        select(audit_log.c.seq, audit_log.c.hash).order_by(audit_log.c.seq.desc()).limit(1)
+    ).one_or_none()
+    row: dict[str, Any] = {
+        "seq": 1 if last is None else last.seq + 1,
+        "ts": now_text(),
+        "actor": by.name[:128],
+        "role": by.role,
+        "action": str(action),
+        "resource": resource[:256],
+        "task_id": task_id,
+        "request_id": by.request_id,
+        "ip": by.ip,
+        "outcome": outcome,
+        "detail": dict(detail or {}),
+        "prev_hash": GENESIS if last is None else last.hash,
+    }
+    row["hash"] = row_hash(row)
+    connection.execute(audit_log.insert().values(row))
+    return int(row["seq"])
+
+
+def row_hash(row: Mapping[str, Any]) -> str:
+    """SHA-256, 64 hex digits, over the canonical JSON of all columns but the hash itself."""
+    return hashlib.sha256(
+        canonical_json({name: row[name] for name in _HASHED}).encode()
+    ).hexdigest()
+
+
+def rows_from(connection: Connection, first_seq: int = 1) -> Iterator[dict[str, Any]]:
+    """The rows from a sequence number on, oldest first."""
+    query = select(audit_log).where(audit_log.c.seq >= first_seq).order_by(audit_log.c.seq)
+    for row in connection.execute(query):
+        yield dict(row._mapping)
+
+
+def count_rows(connection: Connection) -> int:
+    """How many rows the log has."""
+    return int(connection.execute(select(func.count()).select_from(audit_log)).scalar_one())
+
+
+def breaks(rows: Iterable[Mapping[str, Any]], *, from_genesis: bool = True) -> Iterator[str]:
+    """What is wrong with a chain, oldest row first; nothing when it is whole.
+
+    from_genesis: the first row must be the first of the log, else any row may begin.
+    """
+    expected_seq, expected_hash = (1, GENESIS) if from_genesis else (None, None)
+    for row in rows:
+        seq = row["seq"]
+        if expected_seq is not None and seq != expected_seq:
+            yield f"row {seq} follows where row {expected_seq} is due"
+        elif expected_hash is not None and row["prev_hash"] != expected_hash:
+            yield f"row {seq} does not continue the row before it"
+        if row_hash(row) != row["hash"]:
+            yield f"row {seq} was changed"
+        expected_seq, expected_hash = seq + 1, row["hash"]
