@@ -17,7 +17,7 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.evaluate import SCORE_KIND
-from sopilot.sop.jobs import score_videos
+from sopilot.sop.jobs import score_ended, score_videos
 from sopilot.sop.result import step_edges
 from sopilot.sop.segment import MOST_ROWS, propose_steps
 
@@ -31,7 +31,7 @@ def kinds_of(runtime: Runtime) -> Kinds:
             lambda context: ingest_video(runtime, context, _boundaries),
             on_failure=lambda connection, job, error: fail_video(runtime, connection, job, error),
         ),
-        SCORE_KIND: Kind(lambda context: score_videos(runtime, context)),
+        SCORE_KIND: Kind(lambda context: score_videos(runtime, context), on_failure=score_ended),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import select
 
 from sopilot.core.config import load_settings
-from sopilot.core.records import Role
+from sopilot.core.records import Actor, Role
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
 from sopilot.library.add import AddedVideo, Upload, add_file
@@ -64,7 +64,7 @@ def add(runtime: Runtime, path: Path, role: Role = Role.TRAINEE, **options: obje
     task_id = str(options.pop("task_id", "pilot_task"))
     upload = Upload(task_id, role, **options)  # type: ignore[arg-type]
     opener = task_opener(runtime.settings)
-    return add_file(runtime, path, upload, open_task=opener, requested_by="test")
+    return add_file(runtime, path, upload, open_task=opener, by=Actor("test"))
 
 
 def work(runtime: Runtime, job_id: int) -> Job:

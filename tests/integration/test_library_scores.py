@@ -33,7 +33,7 @@ from sopilot.core.errors import (
     VideoNotGold,
     VideoNotReady,
 )
-from sopilot.core.records import Role, Step
+from sopilot.core.records import Actor, Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job, JobState
@@ -76,7 +76,7 @@ def runtime(
 def order(runtime: Runtime, golds: tuple[int, ...], trainee: int, **weights: float) -> int:
     with runtime.database.write() as connection:
         wanted = ScoreOrder(golds, trainee, weights or None)
-        return submit(runtime, connection, wanted, "test").id
+        return submit(runtime, connection, wanted, Actor("test")).id
 
 
 def score(runtime: Runtime, score_id: int) -> queries.ScoreRow:
@@ -221,7 +221,7 @@ def test_features_that_are_gone_end_the_job_with_a_remedy(
 def test_a_rerun_is_a_new_score_of_the_same_order(runtime: Runtime) -> None:
     first = order(runtime, (1,), 2, w_miss=1.0)
     with runtime.database.write() as connection:
-        again = resubmit(runtime, connection, first, "other")
+        again = resubmit(runtime, connection, first, Actor("other"))
     old = score(runtime, first)
     assert again.id != old.id
     assert (again.weights, again.gold_video_ids) == (old.weights, old.gold_video_ids)

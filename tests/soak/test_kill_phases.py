@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from benchmarks.footage import renamed, small_sample
 from sopilot.core.config import load_settings
-from sopilot.core.records import Role
+from sopilot.core.records import Actor, Role
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.queries import get_job
 from sopilot.jobs.records import Job, JobState
@@ -54,7 +54,7 @@ class Stage:
             path,
             Upload("pilot_task", role),
             open_task=task_opener(self.runtime.settings),
-            requested_by="soak",
+            by=Actor("soak"),
         )
         return added.video.id, added.job.id
 
@@ -69,7 +69,7 @@ class Stage:
         """The queued job of a score of two ready videos."""
         order = ScoreOrder((self.ready("gold", Role.GOLD),), self.ready("other", Role.TRAINEE))
         with self.runtime.database.write() as connection:
-            return submit(self.runtime, connection, order, "soak").job_id
+            return submit(self.runtime, connection, order, Actor("soak")).job_id
 
     def files(self, pattern: str) -> list[Path]:
         return [path for path in self.data_dir.glob(pattern) if path.is_file()]

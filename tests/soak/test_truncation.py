@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from sopilot.core.config import load_settings
 from sopilot.core.errors import InputError, MediaError, SopilotError
-from sopilot.core.records import Role, no_progress
+from sopilot.core.records import Actor, Role, no_progress
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import JobState
@@ -103,7 +103,7 @@ def test_cut_files_on_the_whole_way_leave_nothing(
             path,
             Upload("pilot_task", Role.TRAINEE),
             open_task=task_opener(runtime.settings),
-            requested_by="soak",
+            by=Actor("soak"),
         )
         done = run_until_finished(runtime.database, kinds_of(runtime), added.job.id)
         assert done.state is JobState.FAILED

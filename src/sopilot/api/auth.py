@@ -12,15 +12,17 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from structlog.contextvars import get_contextvars
 
 from sopilot.core.config import Settings
 from sopilot.core.errors import AuthNotConfigured, Forbidden, Unauthorized
+from sopilot.core.records import Actor
 
 
 class Access(IntEnum):
@@ -34,10 +36,17 @@ class Access(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who acts (stored as `requested_by`) and with which role."""
+    """Who acts and with which role; request_id, ip: of the request, for the audit log."""
 
     actor: str
     role: Access
+    request_id: str | None = None
+    ip: str | None = None
+
+    @property
+    def by(self) -> Actor:
+        """The actor as the bands below know it."""
+        return Actor(self.actor, self.role.name.lower(), self.request_id, self.ip)
 
 
 ANONYMOUS = Principal("anonymous", Access.ADMIN)
@@ -135,6 +144,11 @@ def needs(least: Access) -> Check:
         principal = resolve_principal(request.app.state.settings, request, _given_key(request))
         if principal is None:
             raise Unauthorized("no credentials; send the API key in the X-API-Key header")
+        principal = replace(
+            principal,
+            request_id=get_contextvars().get("request_id"),
+            ip=request.client.host if request.client else None,
+        )
         if principal.role < least:
             raise Forbidden(
                 f"this needs the role {least.name.lower()}, {principal.actor} has "

@@ -113,7 +113,7 @@ async def _store(
             staged,
             order,
             open_task=task_opener(runtime.settings),
-            requested_by=principal.actor,
+            by=principal.by,
         )
 
 

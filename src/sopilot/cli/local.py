@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sopilot.core.config import Settings
 from sopilot.core.errors import JobCancelled, error_from_record
-from sopilot.core.records import Progress, Role, Step, no_progress
+from sopilot.core.records import Actor, Progress, Role, Step, no_progress
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
 from sopilot.library import queries as library
@@ -39,13 +39,13 @@ def opened(settings: Settings) -> Iterator[Runtime]:
         close_runtime(runtime)
 
 
-def requester() -> str:
-    """Who the rows of a command name as their sender."""
+def requester() -> Actor:
+    """Who the rows of a command name as their sender: whoever may run it owns the data folder."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user that no account names
         name = f"uid-{os.getuid()}"
-    return f"cli:{name}"
+    return Actor(f"cli:{name}", "admin")
 
 
 def queue_file(runtime: Runtime, path: Path, task_id: str, role: Role) -> AddedVideo:
@@ -58,7 +58,7 @@ def queue_file(runtime: Runtime, path: Path, task_id: str, role: Role) -> AddedV
         path,
         Upload(task_id, role, UploadMeta(original_filename=name_of(path))),
         open_task=task_opener(runtime.settings),
-        requested_by=requester(),
+        by=requester(),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from sopilot.core.errors import BadUpload, QualityGateFailed
-from sopilot.core.records import Role
+from sopilot.core.records import Actor, Role
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job
 from sopilot.library import queries
@@ -22,6 +22,7 @@ from sopilot.library.analyze import FEATURES, fitting_producers
 from sopilot.library.remove import note, settle
 from sopilot.library.schemas import UploadMeta, VideoRow, VideoStatus
 from sopilot.runtime import Runtime
+from sopilot.store.audit import Action, record
 from sopilot.store.blobs import StagedBlob
 from sopilot.store.derived import find_derived
 
@@ -68,7 +69,7 @@ def add_staged(
     upload: Upload,
     *,
     open_task: OpenTask,
-    requested_by: str,
+    by: Actor,
 ) -> AddedVideo:
     """Keep a received file and write its row and job in one transaction.
 
@@ -93,10 +94,12 @@ def add_staged(
                 added = _known(connection, known, upload)
             elif known is not None:
                 runtime.blobs.keep("raw", staged)
-                added = _queue_again(runtime, connection, known, upload, requested_by)
+                added = _queue_again(runtime, connection, known, upload, by.name)
             else:
                 runtime.blobs.keep("raw", staged)
-                added = _insert(runtime, connection, staged, upload, requested_by)
+                added = _insert(runtime, connection, staged, upload, by.name)
+            if not added.is_duplicate:
+                _record(connection, by, added.video)
     except BaseException:
         settle(runtime, "raw", sha256, noted)
         raise
@@ -106,7 +109,7 @@ def add_staged(
 
 
 def add_file(
-    runtime: Runtime, path: Path, upload: Upload, *, open_task: OpenTask, requested_by: str
+    runtime: Runtime, path: Path, upload: Upload, *, open_task: OpenTask, by: Actor
 ) -> AddedVideo:
     """Like add_staged, for a file on this machine, which names the video unless `upload` does.
 
@@ -124,7 +127,7 @@ def add_file(
                     staged.write(block)
         except OSError as error:
             raise BadUpload(f"{path} cannot be read ({error.strerror}); check it") from error
-        return add_staged(runtime, staged, upload, open_task=open_task, requested_by=requested_by)
+        return add_staged(runtime, staged, upload, open_task=open_task, by=by)
 
 
 def name_of(path: Path) -> str:
@@ -141,6 +144,18 @@ def require_quality(video: VideoRow) -> None:
 def quality_error(quality: object) -> QualityGateFailed:
     """The refusal of a gold; clients of the older product know this wording."""
     return QualityGateFailed("Gold動画が品質基準を満たしていません", {"quality": quality})
+
+
+def _record(connection: Connection, by: Actor, video: VideoRow) -> None:
+    detail = {"role": video.role, "sha256": video.sha256, "size_bytes": video.size_bytes}
+    record(
+        connection,
+        by,
+        Action.VIDEO_UPLOADED,
+        f"video:{video.id}",
+        task_id=video.task_id,
+        detail=detail,
+    )
 
 
 def _known(connection: Connection, known: VideoRow, upload: Upload) -> AddedVideo:

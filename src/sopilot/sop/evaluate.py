@@ -21,7 +21,7 @@ from sopilot.core.errors import (
     TaskMismatch,
     VideoNotGold,
 )
-from sopilot.core.records import Progress, Step, StepKind, no_progress, plain
+from sopilot.core.records import Actor, Progress, Step, StepKind, no_progress, plain
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs import queries as jobs
@@ -40,6 +40,7 @@ from sopilot.sop.schemas import ScoreResult
 from sopilot.sop.score import total_score
 from sopilot.sop.segment import require_two_steps
 from sopilot.sop.steps import validate_steps
+from sopilot.store.audit import Action, record
 from sopilot.store.derived import find_derived
 
 SCORE_KIND = "sop.score"
@@ -70,9 +71,7 @@ class _Case:
     steps: tuple[Step, ...]
 
 
-def submit(
-    runtime: Runtime, connection: Connection, order: ScoreOrder, requested_by: str
-) -> ScoreRow:
+def submit(runtime: Runtime, connection: Connection, order: ScoreOrder, by: Actor) -> ScoreRow:
     """Check an order and queue it, in the caller's transaction.
 
     Raises VideoNotFound, VideoNotReady, VideoNotGold, TaskMismatch, TaskNotAllowed,
@@ -88,7 +87,7 @@ def submit(
         connection,
         SCORE_KIND,
         {"score_uid": uid} | ({"steps": plain(order.steps)} if order.steps else {}),
-        requested_by=requested_by,
+        requested_by=by.name,
         max_attempts=runtime.settings.job_max_retries + 1,
     )
     score_id = queries.insert_score(
@@ -99,19 +98,26 @@ def submit(
         gold_video_ids=order.gold_video_ids,
         trainee_video_id=trainee.id,
         weights=weights,
-        requested_by=requested_by,
+        requested_by=by.name,
+    )
+    detail = {"gold_video_ids": [*order.gold_video_ids], "trainee_video_id": trainee.id}
+    record(
+        connection,
+        by,
+        Action.SCORE_REQUESTED,
+        f"score:{score_id}",
+        task_id=trainee.task_id,
+        detail=detail,
     )
     return queries.get_score(connection, score_id)
 
 
-def resubmit(
-    runtime: Runtime, connection: Connection, score: int | str, requested_by: str
-) -> ScoreRow:
+def resubmit(runtime: Runtime, connection: Connection, score: int | str, by: Actor) -> ScoreRow:
     """Queue the same comparison again, as a new score. Raises ScoreNotFound and as submit."""
     old = queries.get_score(connection, score)
     given = _given_steps(connection, old)
     order = ScoreOrder(old.gold_video_ids, old.trainee_video_id, old.weights, given)
-    return submit(runtime, connection, order, requested_by)
+    return submit(runtime, connection, order, by)
 
 
 def evaluate(

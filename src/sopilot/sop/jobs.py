@@ -1,24 +1,63 @@
-"""Job handlers of scoring: thin, the use case is `sop.evaluate`."""
+"""Job handlers of scoring: thin, the use case is `sop.evaluate`.
+
+A completed score, what became of its steps and the audit row are one transaction with the end of
+its job.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Connection
+
+from sopilot.core.errors import JobCancelled, SopilotError
+from sopilot.core.records import WORKER
 from sopilot.jobs.context import JobContext
+from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
 from sopilot.sop import queries
 from sopilot.sop.evaluate import evaluate
+from sopilot.sop.fates import step_fates
+from sopilot.sop.queries import ScoreRow
+from sopilot.store.audit import Action, record
 
 
 def score_videos(runtime: Runtime, context: JobContext) -> None:
     """Work on a `sop.score` job: the result and the job's completion are one transaction."""
     row, result = evaluate(runtime, str(context.job.payload["score_uid"]), context.progress)
-    record = result.model_dump(mode="json")
+    stored = result.model_dump(mode="json")
     with context.commit() as connection:
         queries.store_result(
             connection,
             row.id,
-            record,
+            stored,
             score=result.score,
             decision=result.summary.decision,
             profile_version=result.profile_version,
             algorithm=result.algorithm,
         )
+        queries.replace_score_steps(connection, row.id, step_fates(result))
+        detail = {"score": result.score, "decision": result.summary.decision}
+        audit(connection, Action.SCORE_COMPLETED, row, "ok", detail)
+
+
+def score_ended(connection: Connection, job: Job, error: SopilotError) -> None:
+    """What a failed or cancelled `sop.score` job leaves in the audit log."""
+    row = queries.get_score(connection, str(job.payload["score_uid"]))
+    action = Action.SCORE_CANCELLED if isinstance(error, JobCancelled) else Action.SCORE_FAILED
+    audit(connection, action, row, "failed", {"code": error.code})
+
+
+def audit(
+    connection: Connection, action: Action, row: ScoreRow, outcome: str, detail: dict[str, Any]
+) -> None:
+    """Record what the worker did with a score."""
+    record(
+        connection,
+        WORKER,
+        action,
+        f"score:{row.id}",
+        task_id=row.task_id,
+        outcome=outcome,
+        detail=detail,
+    )

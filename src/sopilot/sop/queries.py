@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select
@@ -13,8 +13,9 @@ from sqlalchemy import true as sql_true
 from sopilot.core.errors import ScoreNotFound
 from sopilot.core.records import Role, Step, StepKind
 from sopilot.core.timespan import TimeSpan
+from sopilot.sop.fates import StepFate
 from sopilot.store.ids import row_name
-from sopilot.store.tables import jobs, scores, task_steps, tasks, videos
+from sopilot.store.tables import jobs, score_steps, scores, task_steps, tasks, videos
 from sopilot.store.times import now_text
 
 
@@ -201,9 +202,18 @@ def store_result(
             decision=decision,
             profile_version=profile_version,
             algorithm=algorithm,
+            completed_at=now_text(),
             updated_at=now_text(),
         )
     )
+
+
+def replace_score_steps(connection: Connection, score_id: int, fates: Sequence[StepFate]) -> None:
+    """Put these rows in the place of what is stored about a score's steps."""
+    connection.execute(score_steps.delete().where(score_steps.c.score_id == score_id))
+    if fates:
+        rows = [{"score_id": score_id, **asdict(fate)} for fate in fates]
+        connection.execute(score_steps.insert(), rows)
 
 
 def find_task(connection: Connection, task_id: str) -> Mapping[str, Any] | None:

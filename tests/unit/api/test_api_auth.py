@@ -111,6 +111,7 @@ def test_a_role_below_the_least_one_is_forbidden(monkeypatch: pytest.MonkeyPatch
     viewer = Principal("token:viewer", Access.VIEWER)
     monkeypatch.setattr("sopilot.api.auth.resolve_principal", lambda *_: viewer)
     settings = load_settings(api_key="secret")
-    assert asyncio.run(needs(Access.VIEWER)(request(settings=settings))) == viewer
+    passed = asyncio.run(needs(Access.VIEWER)(request(settings=settings)))
+    assert (passed.actor, passed.role) == (viewer.actor, viewer.role)
     with pytest.raises(Forbidden, match=r"admin.*token:viewer has viewer"):
         asyncio.run(needs(Access.ADMIN)(request(settings=settings)))

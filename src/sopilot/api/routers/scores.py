@@ -34,7 +34,7 @@ def create_score(order: ScoreRequest, who: Operator, runtime: RuntimeDep) -> Sco
     weights = order.weights.model_dump(exclude_none=True) if order.weights else None
     wanted = ScoreOrder((order.gold_video_id,), order.trainee_video_id, weights)
     with runtime.database.write() as connection:
-        row = submit(runtime, connection, wanted, who.actor)
+        row = submit(runtime, connection, wanted, who.by)
     runtime.transport.wake(row.job_id)
     return score_job(row)
 
@@ -96,6 +96,6 @@ def cancel_score(job_id: ScoreId, _: Operator, runtime: RuntimeDep) -> ScoreJobR
 def rerun_score(job_id: ScoreId, who: Operator, runtime: RuntimeDep) -> ScoreJobResponse:
     """Queue a new job for the same videos and weights."""
     with runtime.database.write() as connection:
-        row = resubmit(runtime, connection, job_id, who.actor)
+        row = resubmit(runtime, connection, job_id, who.by)
     runtime.transport.wake(row.job_id)
     return score_job(row)
