@@ -18,7 +18,7 @@ def test_a_user_without_a_name_is_named_by_the_number(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "getuid", lambda: 54_321)  # as in a container: no passwd entry
     assert requester().name == "cli:uid-54321"
     monkeypatch.setenv("USER", "hana")
-    assert requester() == "cli:hana"
+    assert requester().name == "cli:hana"
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
