@@ -64,8 +64,10 @@ def judge(
     while True:
         search, gone, again = _search(model, reading, trainee.clip_count, near, refused)
         found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
+        if not model.method.refutes(model.steps_are_marked):
+            break
         more = refuted(model, reading, search.edits, found, model.price_scale(reading))
-        if not model.method.refute or more <= refused:
+        if more <= refused:
             break
         refused |= more
     slots = step_slots(model, found)

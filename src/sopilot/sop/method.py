@@ -12,7 +12,9 @@ from sopilot.align.edits import Prices, Runs
 from sopilot.align.evidence import EvidenceSettings
 
 CLASSIFIER = EvidenceSettings()
-STEP_PRICES = Prices(edit=25.0, swap=0.0, swap_apart=1.0, move=4.0, insert=-7.0, replace=-1.0)
+STEP_PRICES = Prices(
+    edit=25.0, swap=0.0, swap_apart=1.0, move=4.0, insert=-7.0, replace=-1.0, edge_share=0.6
+)
 CHUNK_PRICES = Prices(edit=14.0, move=4.0, insert=14.0, replace=20.0, edge_share=0.6)
 CHUNK_RUNS = Runs(2, 6)
 
@@ -69,6 +71,10 @@ class Method:
     def chunked(self, marked: bool) -> bool:
         """Whether the search goes over chunks of the gold instead of steps."""
         return self.chunks and not marked
+
+    def refutes(self, marked: bool) -> bool:
+        """Whether edits are looked at again; chunks are too short to be hardly shown."""
+        return self.refute and not self.chunked(marked)
 
     def prices_for(self, marked: bool) -> Prices:
         """The prices of the search."""

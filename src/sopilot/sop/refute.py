@@ -1,8 +1,10 @@
-"""Weak differences of order that the pictures contradict.
+"""Differences of order that do not hold when looked at: contradicted ones, and hardly shown ones.
 
 An edit says that another step stands in a step's place. Where its evidence is weak and the clips
 there still look like the step itself, the two steps look alike in this person's hands, and nothing
-was done wrong. Called by `sop.judgement`, which searches again without such edits.
+was done wrong. Where what it puts somewhere is shown for the shortest time only, and leaving it out
+explains nearly as much, the step is missing rather than elsewhere. Called by `sop.judgement`, which
+searches again without such edits.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sopilot.align.search import AcceptedEdit, Change
+from sopilot.core.records import StepKind
 from sopilot.sop.execution import Execution, Likeness, unit_likeness
 from sopilot.sop.model import Reading, TaskModel
 
@@ -19,6 +22,10 @@ WEAK_NATS = 40.0
 STILL_ALIKE = 0.55
 """Likeness to the expected step, relative to the video's other steps, from which a weak edit is
 refuted. Hand washing: none of the true replacements reach it, all false ones do."""
+SHORTEST_RATIO, HARDLY_NATS = 0.6, 16.0
+"""Dwell relative to the gold's, and gain over leaving it out, below which a step that an edit puts
+elsewhere is hardly shown. Generated: steps that are elsewhere reach 0.7 and 40, missing ones that
+are laid over a few clips of others 0.45 and 13."""
 
 
 def refuted(
@@ -28,14 +35,29 @@ def refuted(
     found: Sequence[Execution],
     price_scale: float,
 ) -> frozenset[Change]:
-    """The accepted exchanges and replacements that are weak and contradicted."""
+    """The accepted edits that are contradicted or hardly shown."""
     usual = float(np.median([Likeness(e.similarity, e.expected).ratio for e in found]))
     return frozenset(
         edit.change
         for number, edit in enumerate(edits)
-        if edit.gain / price_scale < WEAK_NATS
-        and (alike := _expected_likeness(model, reading, edit, number, found)) is not None
-        and alike >= STILL_ALIKE * usual
+        if _is_hardly_shown(model, edit, number, found)
+        or (
+            edit.gain / price_scale < WEAK_NATS
+            and (alike := _expected_likeness(model, reading, edit, number, found)) is not None
+            and alike >= STILL_ALIKE * usual
+        )
+    )
+
+
+def _is_hardly_shown(
+    model: TaskModel, edit: AcceptedEdit, number: int, found: Sequence[Execution]
+) -> bool:
+    # How long one motion goes on again and again says nothing.
+    return edit.kind in ("move", "swap", "replace") and any(
+        slot.moving_sec < SHORTEST_RATIO * slot.gold_moving_sec
+        and slot.deletion_gain > -HARDLY_NATS
+        for slot in found
+        if slot.edit == number and model.kinds[slot.unit] is not StepKind.CYCLIC
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from compare_material import execution, marked
 
 from sopilot.align.search import AcceptedEdit
+from sopilot.core.records import StepKind
 from sopilot.embed.base import Blocks, VideoFeatures
 from sopilot.sop.execution import Execution
 from sopilot.sop.judgement import judge
@@ -72,3 +73,33 @@ def test_what_puts_nothing_in_a_steps_place_stays(model: TaskModel, kind: str) -
     edit = AcceptedEdit(kind, (2,), (), WEAK)  # type: ignore[arg-type]
     reading, found = _seen(model, 0.2, {2: 2})
     assert refuted(model, reading, [edit], found, 1.0) == frozenset()
+
+
+@pytest.mark.parametrize("kind", ["move", "swap", "replace"])
+@pytest.mark.parametrize(
+    ("dwell", "deletion_gain", "step_kind", "is_refuted"),
+    [
+        (0.5, -5.0, StepKind.STAGED, True),
+        (0.9, -5.0, StepKind.STAGED, False),
+        (0.5, -40.0, StepKind.STAGED, False),
+        (0.5, -5.0, StepKind.CYCLIC, False),
+    ],
+)
+def test_what_is_hardly_shown_was_not_put_there(
+    model: TaskModel,
+    kind: str,
+    dwell: float,
+    deletion_gain: float,
+    step_kind: StepKind,
+    is_refuted: bool,
+) -> None:
+    edit = AcceptedEdit(kind, (2, 4), (4,), 3 * WEAK_NATS)  # type: ignore[arg-type]
+    reading, found = _seen(model, 1.0, {2: 4})
+    shown = [
+        replace(slot, moving_sec=dwell * slot.gold_moving_sec, deletion_gain=deletion_gain)
+        if slot.edit == 0
+        else slot
+        for slot in found
+    ]
+    kinds = replace(model, kinds=(step_kind,) * len(model.kinds))
+    assert bool(refuted(kinds, reading, [edit], shown, 1.0)) == is_refuted
