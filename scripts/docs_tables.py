@@ -6,6 +6,7 @@ Run as `make docs`; CI runs it with `--check`, so a setting, error or route with
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def route_table() -> str:
     return "\n".join(lines)
 
 
+def acceptance_table() -> str:
+    """Row of the contract, feature, the tests that prove it or what it waits for."""
+    rows = tomllib.loads((ROOT / "docs/acceptance.toml").read_text(encoding="utf-8"))
+    lines = ["| row | feature | proven by |", "|---|---|---|"]
+    for name, row in rows.items():
+        tests = "<br>".join(f"`{test}`" for test in row.get("tests", ()))
+        proof = tests or f"planned: {row['planned']}"
+        lines.append(f"| {name} | {row['feature']} | {proof} |")
+    return "\n".join(lines)
+
+
 def env_example() -> str:
     """The template of quickstart §1: every variable, commented out, with its meaning."""
     lines = [
@@ -91,6 +103,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/configuration.md", settings_table),
     "errors": ("docs/errors.md", error_table),
     "routes": ("docs/api.md", route_table),
+    "acceptance": ("docs/acceptance.md", acceptance_table),
 }
 
 
