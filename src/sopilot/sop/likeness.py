@@ -25,6 +25,8 @@ MOVED_CELLS = 1.0
 of the work."""
 LEAST_UNLIKE_CLIPS = 3
 """Fewer clips than this may all be blurred with a neighbour's."""
+STRENGTH_AT_CLEAR, MOST_SHARE = 0.9, 1.8
+"""Strength at the second threshold; full strength is reached at so many times of it."""
 COPY_SHARE = 0.5
 """Share of a re-recording's distance from the gold; a copy stays below, in whatever it differs."""
 
@@ -41,7 +43,7 @@ def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             continue
         yield Finding(
             type=EventType.STEP_DEVIATION,
-            strength=strength_of(float(value), weak, clear),
+            strength=_strength(float(value), weak, clear),
             evidence=float(value),
             evidence_unit="distance",
             certainty="clear" if value >= clear and len(evidence.model.golds) > 1 else "review",
@@ -49,6 +51,13 @@ def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             gold_span=evidence.model.step_span(slot.step),
             trainee_span=slot.span,
         )
+
+
+def _strength(value: float, weak: float, clear: float) -> float:
+    """Grows fast up to the second threshold, where a step costs a pass, and on beyond it."""
+    if value < clear:
+        return STRENGTH_AT_CLEAR * strength_of(value, weak, clear)
+    return float(np.interp(value, [clear, MOST_SHARE * clear], [STRENGTH_AT_CLEAR, 1.0]))
 
 
 def thresholds(model: TaskModel) -> tuple[float, float]:

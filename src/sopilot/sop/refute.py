@@ -22,6 +22,9 @@ WEAK_NATS = 40.0
 STILL_ALIKE = 0.55
 """Likeness to the expected step, relative to the video's other steps, from which a weak edit is
 refuted. Hand washing: none of the true replacements reach it, all false ones do."""
+AGAIN_ALIKE = 0.65
+"""Likeness of a repetition to its step, relative to the video's other steps, below which a weak one
+is refuted: idling hands reach 0.5-0.65, repetitions 0.75 and more (generated)."""
 SHORTEST_RATIO, HARDLY_NATS = 0.6, 16.0
 """Dwell relative to the gold's, and gain over leaving it out, below which a step that an edit puts
 elsewhere is hardly shown. Generated: steps that are elsewhere reach 0.7 and 40, missing ones that
@@ -43,10 +46,35 @@ def refuted(
         if _is_hardly_shown(model, edit, number, found)
         or (
             edit.gain / price_scale < WEAK_NATS
-            and (alike := _expected_likeness(model, reading, edit, number, found)) is not None
-            and alike >= STILL_ALIKE * usual
+            and (
+                _looks_as_expected(model, reading, edit, number, found, usual)
+                or _looks_like_nothing(edit, number, found, usual)
+            )
         )
     )
+
+
+def _looks_like_nothing(
+    edit: AcceptedEdit, number: int, found: Sequence[Execution], usual: float
+) -> bool:
+    """Whether what is said to be done again looks much less like the step than the others do."""
+    return edit.kind == "insert" and any(
+        Likeness(slot.similarity, slot.expected).ratio < AGAIN_ALIKE * usual
+        for slot in found
+        if slot.edit == number
+    )
+
+
+def _looks_as_expected(
+    model: TaskModel,
+    reading: Reading,
+    edit: AcceptedEdit,
+    number: int,
+    found: Sequence[Execution],
+    usual: float,
+) -> bool:
+    alike = _expected_likeness(model, reading, edit, number, found)
+    return alike is not None and alike >= STILL_ALIKE * usual
 
 
 def _is_hardly_shown(

@@ -24,10 +24,10 @@ from sopilot.sop.evidence import (
 from sopilot.sop.model import TaskModel
 
 OVER_RATIO, OVER_SEC = 1.65, 3.0
-AGAIN_NATS, AGAIN_LIKENESS = 9.0, 0.8
-"""What showing a step twice must explain better where it took so long anyway (either has happened,
-so this is a question of which, and not of whether), and how alike the gold it must be, relative to
-the video's other steps."""
+AGAIN_NATS, AGAIN_LIKENESS, AGAIN_RATIO = 9.0, 0.8, 1.4
+"""What showing a step twice must explain better where it took long anyway (something has happened,
+so this is a question of what, and not of whether), how alike the gold it must be, relative to the
+video's other steps, and how long it must be."""
 STILL_SHARE, STILL_PERCENTILES = 0.5, (75.0, 90.0)
 """A stretch that moves less than this share of the gold's step, at either percentile of the clips,
 is a pause that looks like the step. Movement is relative to each video's median."""
@@ -57,7 +57,7 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             # A person's limit is of time as it passes, as in the record's time compliance.
             excess_sec = slot.span.duration_sec - step.max_duration_sec
             over = excess_sec > 0.0
-        elif over and _is_twice(evidence, slot):
+        elif slot.moving_sec > AGAIN_RATIO * usual_sec and _is_twice(evidence, slot):
             yield _twice(evidence, slot)
             continue
         if over:
@@ -76,7 +76,7 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
 def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
     """Whether the acts of a long step recur, rather than being slow."""
     is_tested = evidence.model.method.tell_twice and slot.kind is not StepKind.CYCLIC
-    if not is_tested or slot.edit is not None:
+    if not is_tested or slot.edit is not None or slot.gold_moving_sec < LEAST_MOVING_SEC:
         return False
     others = [item.similarity / max(item.expected, 1e-9) for item in evidence.steps if item != slot]
     alike = slot.similarity / max(slot.expected, 1e-9)
