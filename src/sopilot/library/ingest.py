@@ -32,7 +32,7 @@ from sopilot.library.analyze import (
     fitting_producers,
     media_producer,
 )
-from sopilot.library.remove import note, release_after
+from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
@@ -66,24 +66,37 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
         found = _analysis(parts, boundaries_of)
         if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
             raise quality_error(dict(found.quality))
+        _store(runtime, context, video, parts, found)
+
+
+def _store(
+    runtime: Runtime, context: JobContext, video: VideoRow, parts: _Parts, found: Analysis
+) -> None:
+    """Keep the files, then their rows, the ready video and the end of the job at once."""
+    notes: list[tuple[Path, str]] = []
+    stored = {}
+    try:
         # Before the transaction, which must be short.
-        stored = {
-            kind: (runtime.blobs.put_file("derived", path), path.stat().st_size)
-            for kind, path in parts.files.items()
-        }
-    notes = [note(runtime, "derived", blob_sha256) for blob_sha256, _ in stored.values()]
-    with context.commit() as connection:
-        for kind, (blob_sha256, size_bytes) in stored.items():
-            record_derived(
-                connection,
-                content_sha256=video.sha256,
-                kind=kind,
-                producer=parts.producers[kind],
-                blob_sha256=blob_sha256,
-                size_bytes=size_bytes,
-            )
-        queries.mark_ready(connection, video, found)
-    for noted in notes:
+        for kind, path in parts.files.items():
+            blob_sha256 = runtime.blobs.put_file("derived", path)
+            notes.append((note(runtime, "derived", blob_sha256), blob_sha256))
+            stored[kind] = (blob_sha256, path.stat().st_size)
+        with context.commit() as connection:
+            for kind, (blob_sha256, size_bytes) in stored.items():
+                record_derived(
+                    connection,
+                    content_sha256=video.sha256,
+                    kind=kind,
+                    producer=parts.producers[kind],
+                    blob_sha256=blob_sha256,
+                    size_bytes=size_bytes,
+                )
+            queries.mark_ready(connection, video, found)
+    except BaseException:
+        for noted, blob_sha256 in notes:
+            settle(runtime, "derived", blob_sha256, noted)
+        raise
+    for noted, _ in notes:
         noted.unlink(missing_ok=True)
 
 
