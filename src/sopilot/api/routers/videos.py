@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import FileResponse
 
 from sopilot.api import ingest
-from sopilot.api.auth import Admin, Operator, Viewer
+from sopilot.api.auth import Access, Admin, Operator, Viewer, require
 from sopilot.api.deps import Offset, RuntimeDep, TaskId, answer, failures
 from sopilot.api.files import video_file
 from sopilot.api.schemas import (
@@ -31,6 +31,7 @@ from sopilot.api.schemas_videos import (
 from sopilot.core.records import Role
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries
+from sopilot.library.play import file_of
 from sopilot.library.schemas import VideoFilter, VideoStatus
 from sopilot.sop.forget import change_video, delete_video
 from sopilot.sop.tasks import get_profile
@@ -158,19 +159,23 @@ def get_quality(video_id: VideoId, _: Viewer, runtime: RuntimeDep) -> QualityRep
     "/videos/{video_id}/file",
     summary="Download the video",
     response_class=FileResponse,
-    responses=ingest.BYTES | failures(404, 409),
+    responses=ingest.BYTES | failures(404, 409, 422),
 )
 @router.head("/videos/{video_id}/stream", include_in_schema=False)
 @router.get(
     "/videos/{video_id}/stream",
     summary="Play the video",
     response_class=FileResponse,
-    responses=ingest.BYTES | failures(404, 409),
+    responses=ingest.BYTES | failures(404, 409, 422),
 )
-def get_file(video_id: VideoId, request: Request, _: Viewer, runtime: RuntimeDep) -> Response:
-    """The bytes as uploaded: Range, HEAD and If-None-Match are understood."""
+def get_file(
+    video_id: VideoId, request: Request, who: Viewer, runtime: RuntimeDep, raw: bool = False
+) -> Response:
+    """The masked copy where the privacy mask is on, else the upload; `raw=true` (admin) always the
+    upload. Range, HEAD and If-None-Match are understood."""
+    if raw:
+        require(who, Access.ADMIN)
     with runtime.database.read() as connection:
         video = queries.get_ready_video(connection, video_id)
-    path = runtime.blobs.local_path("raw", video.sha256)
-    is_download = request.url.path.endswith("/file")
-    return video_file(video, path, request.headers.get("if-none-match"), is_download=is_download)
+        file = file_of(runtime, connection, video, is_raw=raw)
+    return video_file(video, file, request)
