@@ -8,6 +8,7 @@ from sopilot.core.config import Settings
 from sopilot.embed.base import Embedder
 from sopilot.embed.open import open_embedder
 from sopilot.jobs.transport import TableTransport, Transport
+from sopilot.media.faces import check_mask
 from sopilot.store.blobs import Blobs, open_blobs
 from sopilot.store.engine import Database, open_database
 
@@ -28,6 +29,7 @@ def open_runtime(settings: Settings) -> Runtime:
 
     Raises BadSettings, DiskFull, StoreError, SchemaTooNew; then nothing stays open.
     """
+    check_mask(settings)
     blobs = open_blobs(settings.data_dir)
     embedder = open_embedder(settings)
     database = open_database(settings.resolved_database_url)

@@ -131,6 +131,15 @@ def _given_key(request: Request) -> str | None:
     return key if key is not None else token.strip() if scheme.lower() == "bearer" else None
 
 
+def require(principal: Principal, least: Access) -> None:
+    """Raise Forbidden unless the principal has at least this role."""
+    if principal.role < least:
+        raise Forbidden(
+            f"this needs the role {least.name.lower()}, {principal.actor} has "
+            f"{principal.role.name.lower()}; use other credentials"
+        )
+
+
 Check = Callable[[Request], Coroutine[Any, Any, Principal]]
 
 
@@ -149,11 +158,7 @@ def needs(least: Access) -> Check:
             request_id=get_contextvars().get("request_id"),
             ip=request.client.host if request.client else None,
         )
-        if principal.role < least:
-            raise Forbidden(
-                f"this needs the role {least.name.lower()}, {principal.actor} has "
-                f"{principal.role.name.lower()}; use other credentials"
-            )
+        require(principal, least)
         return principal
 
     check.least_role = least  # type: ignore[attr-defined]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from fastapi import Response
+from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from sopilot.api.errors import envelope
+from sopilot.library.play import VideoFile
 from sopilot.library.schemas import VideoRow
 
 _TYPES = {
@@ -103,17 +104,22 @@ def _with_range(scope: Scope, text: str | None) -> Scope:
     return changed
 
 
-def video_file(
-    video: VideoRow, path: Path, if_none_match: str | None, *, is_download: bool
-) -> Response:
+def video_file(video: VideoRow, file: VideoFile, request: Request) -> Response:
     """The bytes of a video, or 304 when the client has them. The tag is the content hash."""
-    etag = f'"{video.sha256}"'
+    etag = f'"{file.sha256}"'
+    is_download = request.url.path.rstrip("/").endswith("/file")
     headers = _HEADERS | {"ETag": etag}
-    if etag_matches(if_none_match, etag):
+    if etag_matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     name = video.original_filename or f"video-{video.id}.mp4"
+    if file.is_masked:
+        name = PurePosixPath(name).stem + ".mp4"
     kind = _TYPES.get(PurePosixPath(name.lower()).suffix, "application/octet-stream")
     disposition = "attachment" if is_download else "inline"
     return _RangedFile(
-        path, media_type=kind, filename=name, headers=headers, content_disposition_type=disposition
+        file.path,
+        media_type=kind,
+        filename=name,
+        headers=headers,
+        content_disposition_type=disposition,
     )

@@ -6,6 +6,7 @@ clients that ask for it, and waits that last too long or outlive the server, get
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -84,7 +85,7 @@ async def upload(
     except FileTooLarge:
         await drain(request, 4 * max_upload_bytes(runtime))
         raise
-    if _wants_async(request):
+    if _wants_async(request) or runtime.settings.ingest_mode == "async":
         return _accepted(request, added.video, added.job, is_duplicate=added.is_duplicate)
     job = await _wait(request, runtime, added.job)
     video = await run_in_threadpool(_read_video, runtime, added.video.id)
@@ -118,14 +119,16 @@ async def _store(
 
 
 async def _wait(request: Request, runtime: Runtime, job: Job) -> Job:
-    """The job at its end, or as it is after the longest wait or when the server stops.
+    """The job at its end, or as it is after the longest wait or when server or client stop.
 
     Holds no thread while it waits.
     """
-    deadline_sec = time.monotonic() + runtime.settings.ingest_wait_seconds
+    is_bounded = runtime.settings.ingest_mode == "auto"
+    most_sec = runtime.settings.ingest_wait_seconds if is_bounded else math.inf
+    deadline_sec = time.monotonic() + most_sec
     pause_sec = _FIRST_LOOK_SEC
     while not job.is_finished and time.monotonic() < deadline_sec:
-        if request.app.state.is_stopping():
+        if request.app.state.is_stopping() or await request.is_disconnected():
             break
         await anyio.sleep(pause_sec)
         pause_sec = min(1.5 * pause_sec, _SLOWEST_LOOK_SEC)

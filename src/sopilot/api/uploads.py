@@ -34,14 +34,15 @@ _BLANK = re.compile(r"[\x00-\x1f\x7f]")
 _FILE_PARTS = frozenset({"file", "video"})
 
 
-def _none_if_blank(value: str | None) -> str | None:
+def none_if_blank(value: str | None) -> str | None:
+    """Text without spaces around it, None for a blank one. Raises ValueError."""
     value = value.strip() if value else None
     if value and any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
         raise ValueError("write it on one line of plain characters")
     return value or None
 
 
-Label = Annotated[str | None, Field(max_length=128), AfterValidator(_none_if_blank)]
+Label = Annotated[str | None, Field(max_length=128), AfterValidator(none_if_blank)]
 
 
 class UploadForm(BaseModel):
@@ -49,12 +50,12 @@ class UploadForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    task_id: Annotated[str | None, Field(max_length=128), AfterValidator(_none_if_blank)] = None
+    task_id: Annotated[str | None, Field(max_length=128), AfterValidator(none_if_blank)] = None
     role: Literal["gold", "trainee", "audit"] | None = None
     site_id: Label = None
     camera_id: Label = None
     operator_id_hash: Label = None
-    recorded_at: Annotated[str | None, Field(max_length=64), AfterValidator(_none_if_blank)] = None
+    recorded_at: Annotated[str | None, Field(max_length=64), AfterValidator(none_if_blank)] = None
     enforce_quality: bool = False
     force: bool = False
 

@@ -131,14 +131,30 @@ class Settings(BaseSettings):
     )
     privacy_mask_enabled: bool = Field(
         default=False,
-        description="Paint the mask rectangles before any feature or thumbnail is computed; "
-        "`/stream` and `/file` still serve the file as uploaded.",
+        description="Mask pictures before any feature or thumbnail is computed; `/stream` and "
+        "`/file` then serve a masked copy, the upload itself goes to admins only.",
     )
     privacy_mask_mode: Literal["black", "blur"] = Field(
         default="black", description="How a masked rectangle is painted."
     )
     privacy_mask_rects: str = Field(
         default="", description="`x1:y1:x2:y2` in 0-1 of width and height, separated by `;`."
+    )
+
+    # Library: privacy and uploads
+    privacy_face_blur: bool = Field(
+        default=False,
+        description="Blur the faces that a detector finds (best effort; needs the mask enabled).",
+    )
+    privacy_keep_raw: bool = Field(
+        default=True,
+        description="`false` drops the upload once its masked copy exists (needs the mask "
+        "enabled).",
+    )
+    ingest_mode: Literal["sync", "async", "auto"] = Field(
+        default="sync",
+        description="An upload call waits for its ingest job (`sync`), never (`async`), or for at "
+        "most `SOPILOT_INGEST_SYNC_WAIT_SEC` (`auto`).",
     )
 
     # Jobs
@@ -158,7 +174,7 @@ class Settings(BaseSettings):
         default=600.0,
         gt=0,
         validation_alias=_names("SOPILOT_INGEST_SYNC_WAIT_SEC"),
-        description="How long an upload call waits for its ingest job before it answers 202.",
+        description="Longest wait of an upload call in the mode `auto` before it answers 202.",
     )
 
     @field_validator("cors_origins", mode="before")

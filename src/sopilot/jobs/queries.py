@@ -306,6 +306,11 @@ def request_cancel(connection: Connection, job_id: int | str) -> Job:
     return job_of(changed.one())
 
 
+def delete_jobs(connection: Connection, job_ids: Sequence[int]) -> None:
+    """Remove jobs with what they worked on; a worker that runs one loses its lease by that."""
+    connection.execute(jobs.delete().where(jobs.c.id.in_(job_ids)))
+
+
 # ---- workers that vanished --------------------------------------------------------------------
 
 

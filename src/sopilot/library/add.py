@@ -18,7 +18,13 @@ from sopilot.core.records import Actor, Role
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job
 from sopilot.library import queries
-from sopilot.library.analyze import FEATURES, fitting_producers
+from sopilot.library.analyze import (
+    FEATURES,
+    MASKED,
+    fitting_producers,
+    is_masked,
+    media_producer,
+)
 from sopilot.library.remove import note, settle
 from sopilot.library.schemas import UploadMeta, VideoRow, VideoStatus
 from sopilot.runtime import Runtime
@@ -172,6 +178,10 @@ def _is_stale(runtime: Runtime, connection: Connection, known: VideoRow) -> bool
     producer = known.producer or ""
     if producer not in fitting_producers(runtime.settings, runtime.embedder, known.role):
         return True
+    if is_masked(runtime.settings):
+        media = media_producer(runtime.settings).fingerprint
+        if find_derived(connection, known.sha256, MASKED, media) is None:
+            return True
     stored = find_derived(connection, known.sha256, FEATURES, producer)
     return stored is None or not runtime.blobs.is_whole("derived", stored.blob_sha256)
 

@@ -16,9 +16,10 @@ from sopilot.core.errors import SopilotError
 from sopilot.core.records import Limits, Producer, Progress, Role, plain
 from sopilot.embed.base import Embedder
 from sopilot.embed.open import embedder_named
-from sopilot.media.decode import run_pass
+from sopilot.media.decode import FrameConsumer, run_pass
 from sopilot.media.keyframes import ThumbnailStrip
 from sopilot.media.mask import Mask, parse_mask
+from sopilot.media.masked import MaskedCopy
 from sopilot.media.probe import probe
 from sopilot.media.quality import QualityMeter
 from sopilot.media.shots import ShotMeter
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FEATURES: Final = "features"
 THUMBNAILS: Final = "thumbnails"
+MASKED: Final = "masked"
+MASKED_FILE: Final = "masked.mp4"
 _MEDIA = Producer("media", "media-1")
 """Version of what the media meters store: quality report, shots, thumbnails."""
 
@@ -51,6 +54,11 @@ def media_producer(settings: Settings) -> Producer:
     return _masked(_MEDIA, parse_mask(settings))
 
 
+def is_masked(settings: Settings) -> bool:
+    """Do the settings ask for a masked copy of every video?"""
+    return parse_mask(settings) is not None
+
+
 def analysis_arguments(
     settings: Settings, path: Path, *, name: str, sha256: str, role: Role, folder: Path
 ) -> dict[str, Any]:
@@ -69,7 +77,8 @@ def analysis_arguments(
 
 
 def analyze(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Analyze the file at `path` and write `features` and `thumbnails` into `folder`.
+    """Analyze the file at `path` and write `features`, `thumbnails` and, when masked, its masked
+    copy into `folder`.
 
     arguments: see `analysis_arguments`. Returns the report: info, quality, shots and duration_sec,
     JSON-ready. Memory does not grow with the length of the video. Raises what the probe and the
@@ -92,8 +101,12 @@ def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> di
     info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
     quality, shots, strip = QualityMeter(info), ShotMeter(), ThumbnailStrip()
     extractor = embedder.consumer(info, role)
-    summary = run_pass(path, info, [quality, shots, strip, extractor], mask, progress)
     folder = Path(arguments["folder"])
+    consumers: list[FrameConsumer] = [quality, shots, strip, extractor]
+    copy = None if mask is None else MaskedCopy(folder / MASKED_FILE, info)
+    summary = run_pass(path, info, consumers + ([copy] if copy else []), mask, progress)
+    if copy is not None:
+        copy.close()
     producer = _masked(embedder.producer_for(role), mask)
     extractor.write(folder / FEATURES, summary.duration_sec, producer)
     strip.write(folder / THUMBNAILS)
@@ -111,7 +124,7 @@ def _given_mask(given: Mapping[str, Any] | None) -> Mask | None:
     if given is None:
         return None
     rects = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in given["rects"])
-    return Mask(rects, given["mode"])
+    return Mask(rects, given["mode"], given["has_face_blur"])
 
 
 def _masked(producer: Producer, mask: Mask | None) -> Producer:

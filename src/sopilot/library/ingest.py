@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import BlobNotFound, DiskFull, SopilotError, StoreError
+from sopilot.core.errors import BlobNotFound, Conflict, DiskFull, SopilotError, StoreError
 from sopilot.core.log import get_logger
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import JobContext
@@ -26,13 +26,16 @@ from sopilot.library import queries
 from sopilot.library.add import quality_error
 from sopilot.library.analyze import (
     FEATURES,
+    MASKED,
+    MASKED_FILE,
     THUMBNAILS,
     analysis_arguments,
     feature_producer,
     fitting_producers,
+    is_masked,
     media_producer,
 )
-from sopilot.library.remove import note, release_after
+from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
@@ -66,24 +69,40 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
         found = _analysis(parts, boundaries_of)
         if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
             raise quality_error(dict(found.quality))
+        _store(runtime, context, video, parts, found)
+
+
+def _store(
+    runtime: Runtime, context: JobContext, video: VideoRow, parts: _Parts, found: Analysis
+) -> None:
+    """Keep the files, then their rows, the ready video and the end of the job at once."""
+    notes: list[tuple[Path, str]] = []
+    stored = {}
+    try:
         # Before the transaction, which must be short.
-        stored = {
-            kind: (runtime.blobs.put_file("derived", path), path.stat().st_size)
-            for kind, path in parts.files.items()
-        }
-    notes = [note(runtime, "derived", blob_sha256) for blob_sha256, _ in stored.values()]
-    with context.commit() as connection:
-        for kind, (blob_sha256, size_bytes) in stored.items():
-            record_derived(
-                connection,
-                content_sha256=video.sha256,
-                kind=kind,
-                producer=parts.producers[kind],
-                blob_sha256=blob_sha256,
-                size_bytes=size_bytes,
-            )
-        queries.mark_ready(connection, video, found)
-    for noted in notes:
+        for kind, path in parts.files.items():
+            blob_sha256 = runtime.blobs.put_file("derived", path)
+            notes.append((note(runtime, "derived", blob_sha256), blob_sha256))
+            stored[kind] = (blob_sha256, path.stat().st_size)
+        with context.commit() as connection:
+            for kind, (blob_sha256, size_bytes) in stored.items():
+                record_derived(
+                    connection,
+                    content_sha256=video.sha256,
+                    kind=kind,
+                    producer=parts.producers[kind],
+                    blob_sha256=blob_sha256,
+                    size_bytes=size_bytes,
+                )
+            is_raw_kept = runtime.settings.privacy_keep_raw
+            queries.mark_ready(connection, video, found, is_raw_kept=is_raw_kept)
+            if not is_raw_kept:
+                release_after(connection, runtime, video.sha256)
+    except BaseException:
+        for noted, blob_sha256 in notes:
+            settle(runtime, "derived", blob_sha256, noted)
+        raise
+    for noted, _ in notes:
         noted.unlink(missing_ok=True)
 
 
@@ -122,6 +141,8 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
     """What an earlier ingest of the same bytes left; None when a part is missing or damaged."""
     media = media_producer(runtime.settings).fingerprint
     producers = {THUMBNAILS: media, REPORT: media}
+    if is_masked(runtime.settings):
+        producers[MASKED] = media
     with runtime.database.read() as connection:
         for producer in fitting_producers(runtime.settings, runtime.embedder, video.role):
             if find_derived(connection, video.sha256, FEATURES, producer) is not None:
@@ -148,6 +169,13 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
     folder = _work_folder(runtime, context.job)
     files = {kind: folder / kind for kind in (FEATURES, THUMBNAILS, REPORT)}
     settings = runtime.settings
+    if is_masked(settings):
+        files[MASKED] = folder / MASKED_FILE
+    if not video.is_raw_kept:
+        raise Conflict(
+            f"video {video.id} cannot be analysed again: its upload was not kept "
+            "(SOPILOT_PRIVACY_KEEP_RAW=false); upload the file again"
+        )
     path = runtime.blobs.local_path("raw", video.sha256)
     name = video.original_filename or "the upload"
     try:
@@ -169,7 +197,8 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
         ) from error
     media = media_producer(settings).fingerprint
     features = feature_producer(settings, runtime.embedder, video.role).fingerprint
-    return _Parts(files, {FEATURES: features, THUMBNAILS: media, REPORT: media}, report)
+    producers = dict.fromkeys(files, media) | {FEATURES: features}
+    return _Parts(files, producers, report)
 
 
 def _work_folder(runtime: Runtime, job: Job) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, text
@@ -11,7 +11,14 @@ from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import VideoNotFound, VideoNotReady
 from sopilot.core.records import Role
-from sopilot.library.schemas import Analysis, UploadMeta, VideoFilter, VideoRow, VideoStatus
+from sopilot.library.schemas import (
+    Analysis,
+    DatasetFigures,
+    UploadMeta,
+    VideoFilter,
+    VideoRow,
+    VideoStatus,
+)
 from sopilot.store.ids import row_name
 from sopilot.store.tables import tasks, videos
 from sopilot.store.times import now_text
@@ -76,6 +83,10 @@ def _conditions(chosen: VideoFilter) -> ColumnElement[bool]:
     if chosen.is_gold is not None:
         gold = videos.c.role == str(Role.GOLD)
         found &= gold if chosen.is_gold else ~gold
+    if chosen.operator_id_hash is not None:
+        found &= videos.c.operator_id_hash == chosen.operator_id_hash
+    if chosen.status is not None:
+        found &= videos.c.status == str(chosen.status)
     return found
 
 
@@ -170,7 +181,45 @@ def set_ingest_job(connection: Connection, video_id: int, job_id: int) -> None:
     _update(connection, video_id, ingest_job_id=job_id)
 
 
-def mark_ready(connection: Connection, video: VideoRow, found: Analysis) -> None:
+def change_meta(connection: Connection, video_id: int, changes: Mapping[str, str]) -> None:
+    """Set columns of what the sender said about a recording."""
+    _update(connection, video_id, **changes)
+
+
+def lock_video(connection: Connection, video: int | str) -> VideoRow:
+    """get_video, its row locked until the transaction ends. Raises VideoNotFound."""
+    found = get_video(connection, video)
+    connection.execute(select(videos.c.id).where(videos.c.id == found.id).with_for_update())
+    return get_video(connection, found.id)
+
+
+def delete_video(connection: Connection, video_id: int) -> None:
+    """Remove the row; nothing may refer to it any more."""
+    connection.execute(videos.delete().where(videos.c.id == video_id))
+
+
+def dataset_figures(connection: Connection, task_id: str) -> DatasetFigures:
+    """Videos of a task that have not failed, counted by role, state and site."""
+    rows = connection.execute(
+        select(videos.c.role, videos.c.status, videos.c.site_id, func.count())
+        .where(videos.c.task_id == task_id, videos.c.status != str(VideoStatus.FAILED))
+        .group_by(videos.c.role, videos.c.status, videos.c.site_id)
+    ).all()
+    by_site: dict[str, int] = {}
+    for _, _, site_id, count in rows:
+        by_site[site_id or ""] = by_site.get(site_id or "", 0) + count
+    return DatasetFigures(
+        total_count=sum(row[3] for row in rows),
+        gold_count=sum(row[3] for row in rows if row[0] == Role.GOLD),
+        trainee_count=sum(row[3] for row in rows if row[0] == Role.TRAINEE),
+        ready_count=sum(row[3] for row in rows if row[1] == VideoStatus.READY),
+        by_site=dict(sorted(by_site.items())),
+    )
+
+
+def mark_ready(
+    connection: Connection, video: VideoRow, found: Analysis, *, is_raw_kept: bool = True
+) -> None:
     """Make a row ready; a gold gets the next version of its task (only ready golds count).
 
     A gold that was analysed again keeps its version.
@@ -192,6 +241,7 @@ def mark_ready(connection: Connection, video: VideoRow, found: Analysis) -> None
         producer=found.producer,
         error_code=None,
         error_message=None,
+        is_raw_kept=is_raw_kept,
     )
 
 
@@ -205,8 +255,8 @@ def _next_gold_version(connection: Connection, task_id: str) -> int:
 
 
 def mark_processing(connection: Connection, video_id: int) -> None:
-    """Make a ready row wait for another analysis."""
-    _update(connection, video_id, status=str(VideoStatus.PROCESSING))
+    """Make a ready row wait for another analysis of its upload, which is there (again)."""
+    _update(connection, video_id, status=str(VideoStatus.PROCESSING), is_raw_kept=True)
 
 
 def mark_failed(connection: Connection, video_id: int, code: str, message: str) -> None:
@@ -221,13 +271,19 @@ def mark_failed(connection: Connection, video_id: int, code: str, message: str) 
 
 
 def content_is_used(connection: Connection, sha256: str) -> bool:
-    """Does any row that has not failed still stand on these bytes?"""
-    row = connection.execute(
-        select(videos.c.id)
-        .where(videos.c.sha256 == sha256, videos.c.status != str(VideoStatus.FAILED))
-        .limit(1)
-    ).first()
-    return row is not None
+    """Does any row that has not failed still need these uploaded bytes?"""
+    return _has_row(connection, sha256, videos.c.is_raw_kept)
+
+
+def content_is_known(connection: Connection, sha256: str) -> bool:
+    """Does any row that has not failed stand on what was made of these bytes?"""
+    return _has_row(connection, sha256, sql_true())
+
+
+def _has_row(connection: Connection, sha256: str, wanted: ColumnElement[bool]) -> bool:
+    usable = videos.c.status != str(VideoStatus.FAILED)
+    query = select(videos.c.id).where(videos.c.sha256 == sha256, usable, wanted).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def lock_content(connection: Connection, sha256: str) -> None:

@@ -16,10 +16,12 @@ from sqlalchemy import Connection
 
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
+from sopilot.jobs import queries as jobs
 from sopilot.library import queries
+from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
-from sopilot.store.blobs import Area
-from sopilot.store.derived import blob_is_used
+from sopilot.store.blobs import Area, blob_key
+from sopilot.store.derived import blob_is_used, delete_derived, list_derived
 from sopilot.store.engine import after_commit
 from sopilot.store.faults import file_fault
 
@@ -66,22 +68,57 @@ def settle(runtime: Runtime, area: Area, sha256: str, noted: Path | None = None)
     return is_orphan
 
 
-def release_after(connection: Connection, runtime: Runtime, sha256: str) -> None:
-    """Delete an uploaded file, unless a row uses it, when this transaction is committed.
+def release_after(
+    connection: Connection, runtime: Runtime, sha256: str, area: Area = "raw"
+) -> None:
+    """Delete a file, unless a row uses it, when this transaction is committed.
 
     Not before: were the transaction rolled back, a live row would have lost its bytes.
     """
     noted: Path | None
     try:
-        noted = note(runtime, "raw", sha256)
+        noted = note(runtime, area, sha256)
     except StoreError as error:  # a full disk must not keep its files for that
         log.warning("library.note_failed", reason=error.message)
         noted = None
-    after_commit(connection, partial(_settle, runtime, sha256, noted))
+    after_commit(connection, partial(_settle, runtime, area, sha256, noted))
 
 
-def _settle(runtime: Runtime, sha256: str, noted: Path | None) -> None:
-    settle(runtime, "raw", sha256, noted)
+def _settle(runtime: Runtime, area: Area, sha256: str, noted: Path | None) -> None:
+    settle(runtime, area, sha256, noted)
+
+
+def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> list[str]:
+    """Remove a row and its ingest job, and all that no other row stands on, in this transaction.
+
+    The names of the files that go when it is committed. A worker that still analyses the video
+    loses its job with the row and drops its result. Scores of it must be gone already.
+    """
+    queries.lock_content(connection, video.sha256)
+    forget_vectors(connection, video)
+    queries.delete_video(connection, video.id)
+    if video.ingest_job_id is not None:
+        jobs.delete_jobs(connection, [video.ingest_job_id])
+    names = []
+    if not queries.content_is_used(connection, video.sha256):
+        if runtime.blobs.exists("raw", video.sha256):
+            names.append(blob_key("raw", video.sha256))
+        release_after(connection, runtime, video.sha256)
+    if not queries.content_is_known(connection, video.sha256):
+        made = {row.blob_sha256 for row in list_derived(connection, video.sha256)}
+        delete_derived(connection, video.sha256)
+        for blob_sha256 in sorted(made):
+            if not blob_is_used(connection, blob_sha256):
+                names.append(blob_key("derived", blob_sha256))
+                release_after(connection, runtime, blob_sha256, "derived")
+    return names
+
+
+def forget_vectors(connection: Connection, video: VideoRow) -> None:
+    """Take a video out of every search index, in the caller's transaction.
+
+    The hook of the vector store: there is none yet, features lie in `derived` files only.
+    """
 
 
 def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:

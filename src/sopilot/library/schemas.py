@@ -64,11 +64,23 @@ class VideoRow:
     error_message: str | None
     created_at: str
     updated_at: str
+    is_raw_kept: bool = True
 
     @property
     def is_gold(self) -> bool:
         """Is the video a reference of its task?"""
         return self.role is Role.GOLD
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFigures:
+    """How many videos a task has; failed ones are not counted. by_site: "" = none named."""
+
+    total_count: int
+    gold_count: int
+    trainee_count: int
+    ready_count: int
+    by_site: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +104,5 @@ class VideoFilter:
     role: Role | None = None
     site_id: str | None = None
     is_gold: bool | None = None
+    operator_id_hash: str | None = None
+    status: VideoStatus | None = None

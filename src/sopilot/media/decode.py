@@ -26,6 +26,7 @@ from sopilot.media import mask as masks
 from sopilot.media.container import open_video
 from sopilot.media.mask import Mask
 from sopilot.media.probe import DEFAULT_FPS
+from sopilot.media.scaling import fit_size
 
 PixelFormat = Literal["bgr24", "gray"]
 
@@ -91,7 +92,8 @@ def run_pass(
     decoded, DecodeError when the file is damaged or much shorter than its container promises,
     and whatever `progress` raises. O(frames) time, O(1) memory.
     """
-    feeds = _group(consumers, info, mask)
+    faces = _Faces(info) if mask is not None and mask.has_face_blur else None
+    feeds = _group(consumers, info, mask, faces)
     clock = _Clock(info)
     damage = _Damage()
     pending: VideoFrame | None = None
@@ -213,6 +215,61 @@ def _frames(
                 yield frame
 
 
+class _Faces:
+    """The faces of the frame in hand, searched once for all feeds."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        from sopilot.media.faces import DETECTION_PX, FaceFinder
+
+        self._finder = FaceFinder()
+        self._rotation_deg = info.rotation_deg
+        self._size_px = fit_size(info.width_px, info.height_px, DETECTION_PX)
+        self._scaler = VideoReformatter()
+        self._frame: VideoFrame | None = None
+        self._mask = Mask(())
+
+    def mask_of(self, frame: VideoFrame) -> Mask:
+        """What to blur in the upright frame."""
+        if frame is not self._frame:
+            gray = _upright(self._scaler, frame, self._size_px, self._rotation_deg, "gray8")
+            self._frame, self._mask = frame, self._finder.find(gray)
+        return self._mask
+
+
+def _upright(
+    scaler: VideoReformatter,
+    frame: VideoFrame,
+    size_px: tuple[int, int],
+    rotation_deg: int,
+    pixel_format: str,
+    kernel: Interpolation = Interpolation.AREA,
+) -> NDArray[np.uint8]:
+    """The frame at a size and format, turned upright. Raises DecodeError."""
+    width_px, height_px = size_px
+    if rotation_deg in (90, 270):
+        width_px, height_px = height_px, width_px
+    try:
+        scaled = scaler.reformat(
+            frame,
+            width=width_px,
+            height=height_px,
+            format=pixel_format,
+            interpolation=kernel,
+            threads=1,
+        )
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DecodeError(
+            f"a frame ({frame.format.name}, {frame.width}x{frame.height}) cannot be "
+            f"converted: {error}; convert the video to 8-bit H.264"
+        ) from error
+    picture = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
+    if rotation_deg:
+        picture = np.ascontiguousarray(np.rot90(picture, rotation_deg // 90))
+    return picture
+
+
 @dataclass(slots=True)
 class _Feed:
     """Consumers that share one conversion: same size, format and rate."""
@@ -222,36 +279,19 @@ class _Feed:
     pixel_format: PixelFormat
     rotation_deg: int
     mask: Mask | None
+    faces: _Faces | None
     consumers: list[FrameConsumer]
     scaler: VideoReformatter
     next_index: int = 0
 
     def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """The frame at the wanted size and format, upright and masked."""
-        width_px, height_px = self.size_px
-        if self.rotation_deg in (90, 270):
-            width_px, height_px = height_px, width_px
         # Sampled pictures are few: pay for area averaging, which does not alias.
         kernel = Interpolation.FAST_BILINEAR if self.rate_fps is None else Interpolation.AREA
-        try:
-            scaled = self.scaler.reformat(
-                frame,
-                width=width_px,
-                height=height_px,
-                format="bgr24" if self.pixel_format == "bgr24" else "gray8",
-                interpolation=kernel,
-                threads=1,
-            )
-        except MemoryError:
-            raise
-        except (av.error.FFmpegError, ValueError) as error:
-            raise DecodeError(
-                f"a frame ({frame.format.name}, {frame.width}x{frame.height}) cannot be "
-                f"converted: {error}; convert the video to 8-bit H.264"
-            ) from error
-        picture = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
-        if self.rotation_deg:
-            picture = np.ascontiguousarray(np.rot90(picture, self.rotation_deg // 90))
+        name = "bgr24" if self.pixel_format == "bgr24" else "gray8"
+        picture = _upright(self.scaler, frame, self.size_px, self.rotation_deg, name, kernel)
+        if self.faces is not None:
+            masks.apply(self.faces.mask_of(frame), picture)
         if self.mask is not None:
             masks.apply(self.mask, picture)
         picture.flags.writeable = False
@@ -283,7 +323,9 @@ def _wants(consumer: FrameConsumer, sample_index: int) -> bool:
     return not isinstance(consumer, SelectiveConsumer) or consumer.wants(sample_index)
 
 
-def _group(consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | None) -> list[_Feed]:
+def _group(
+    consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | None, faces: _Faces | None
+) -> list[_Feed]:
     feeds: dict[tuple[float | None, tuple[int, int], PixelFormat], _Feed] = {}
     for consumer in consumers:
         size_px, rate_fps = consumer.size_px(info), consumer.rate_fps
@@ -297,6 +339,7 @@ def _group(consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | Non
                 consumer.pixel_format,
                 info.rotation_deg,
                 mask,
+                faces,
                 [],
                 VideoReformatter(),
             )

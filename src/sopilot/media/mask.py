@@ -24,6 +24,9 @@ Rect = tuple[float, float, float, float]
 # A blurred rectangle keeps this many cells on its longer side: too few to know a face or a text.
 _BLUR_CELLS = 4
 
+FACE_METHOD = "faces:haar-1"
+"""Version of the face detection and blur; part of the fingerprint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mask:
@@ -31,30 +34,39 @@ class Mask:
 
     rects: tuple[Rect, ...]
     mode: MaskMode = "black"
+    has_face_blur: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Text form for the settings of a Producer: masked arrays differ from unmasked ones."""
-        return self.mode + " " + ";".join(":".join(f"{x:g}" for x in rect) for rect in self.rects)
+        rects = ";".join(":".join(f"{x:g}" for x in rect) for rect in self.rects)
+        return f"{self.mode} {rects}" + (f" {FACE_METHOD}" if self.has_face_blur else "")
 
 
 def parse_mask(settings: Settings) -> Mask | None:
     """The mask that the settings ask for; None when masking is off.
 
     Rectangles are `x1:y1:x2:y2` separated by `;` or `,`, clamped to 0-1. Raises BadSettings for a
-    malformed or inverted rectangle, and for masking switched on without any: a mask that silently
-    covers nothing would be a leak.
+    malformed or inverted rectangle, for masking switched on without any rectangle or face blur (a
+    mask that silently covers nothing would be a leak), and for what needs masking without it.
     """
     if not settings.privacy_mask_enabled:
+        if settings.privacy_face_blur or not settings.privacy_keep_raw:
+            name = "FACE_BLUR is true" if settings.privacy_face_blur else "KEEP_RAW is false"
+            raise BadSettings(
+                f"SOPILOT_PRIVACY_{name} but SOPILOT_PRIVACY_MASK_ENABLED is false; enable the "
+                "mask, or leave the other setting out"
+            )
         return None
     texts = [part.strip() for part in settings.privacy_mask_rects.replace(",", ";").split(";")]
     rects = tuple(_parse_rect(text) for text in texts if text)
-    if not rects:
+    if not rects and not settings.privacy_face_blur:
         raise BadSettings(
             "SOPILOT_PRIVACY_MASK_ENABLED is true but SOPILOT_PRIVACY_MASK_RECTS is empty; give "
-            "at least one x1:y1:x2:y2 in 0-1, or switch the mask off"
+            "at least one x1:y1:x2:y2 in 0-1, set SOPILOT_PRIVACY_FACE_BLUR=true, or "
+            "switch the mask off"
         )
-    return Mask(rects, settings.privacy_mask_mode)
+    return Mask(rects, settings.privacy_mask_mode, settings.privacy_face_blur)
 
 
 def _parse_rect(text: str) -> Rect:

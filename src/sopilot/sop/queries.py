@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, bindparam, case, cast, func, select
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import ScoreNotFound
 from sopilot.core.records import Role, Step, StepKind
 from sopilot.core.timespan import TimeSpan
+from sopilot.library.schemas import VideoRow
 from sopilot.sop.fates import StepFate
 from sopilot.store.ids import row_name
-from sopilot.store.tables import jobs, score_steps, scores, task_steps, tasks, videos
+from sopilot.store.tables import jobs, score_reviews, score_steps, scores, task_steps, tasks, videos
 from sopilot.store.times import now_text
 
 
@@ -214,6 +215,27 @@ def replace_score_steps(connection: Connection, score_id: int, fates: Sequence[S
     if fates:
         rows = [{"score_id": score_id, **asdict(fate)} for fate in fates]
         connection.execute(score_steps.insert(), rows)
+
+
+def scores_of_video(connection: Connection, video: VideoRow) -> list[tuple[int, int]]:
+    """(score id, job id) of every score that compares this video, oldest first."""
+    name = "json_each" if connection.dialect.name == "sqlite" else "json_array_elements_text"
+    golds = getattr(func, name)(scores.c.gold_video_ids).table_valued("value")
+    is_gold = select(golds.c.value).where(cast(golds.c.value, Integer) == video.id).exists()
+    is_named = (scores.c.gold_video_id == video.id) | (scores.c.trainee_video_id == video.id)
+    rows = connection.execute(
+        select(scores.c.id, scores.c.job_id)
+        .where(scores.c.task_id == video.task_id, is_named | is_gold)
+        .order_by(scores.c.id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def delete_scores(connection: Connection, score_ids: Sequence[int]) -> None:
+    """Remove scores with their reviews and step fates."""
+    for table in (score_reviews, score_steps):
+        connection.execute(table.delete().where(table.c.score_id.in_(score_ids)))
+    connection.execute(scores.delete().where(scores.c.id.in_(score_ids)))
 
 
 def find_task(connection: Connection, task_id: str) -> Mapping[str, Any] | None:

@@ -109,5 +109,10 @@ def list_derived(connection: Connection, content_sha256: str) -> tuple[Derived, 
     return tuple(_record(row) for row in rows)
 
 
+def delete_derived(connection: Connection, content_sha256: str) -> None:
+    """Remove the rows of all that was made of these bytes."""
+    connection.execute(derived.delete().where(derived.c.content_sha256 == content_sha256))
+
+
 def _record(row: Row[Any]) -> Derived:
     return Derived(**{name: getattr(row, name) for name in Derived.__dataclass_fields__})

@@ -44,6 +44,9 @@ def test_only_these_routes_are_public() -> None:
     [
         ("GET", "/videos", Access.VIEWER),
         ("GET", "/score/{job_id}", Access.VIEWER),
+        ("GET", "/dataset/summary", Access.VIEWER),
+        ("PATCH", "/videos/{video_id}", Access.OPERATOR),
+        ("DELETE", "/videos/{video_id}", Access.ADMIN),
         ("POST", "/gold", Access.OPERATOR),
         ("POST", "/videos", Access.OPERATOR),
         ("POST", "/score", Access.OPERATOR),

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import FileResponse
 
 from sopilot.api import ingest
-from sopilot.api.auth import Operator, Viewer
-from sopilot.api.deps import Offset, RuntimeDep, answer, failures
+from sopilot.api.auth import Access, Admin, Operator, Viewer, require
+from sopilot.api.deps import Offset, RuntimeDep, TaskId, answer, failures
 from sopilot.api.files import video_file
 from sopilot.api.schemas import (
     IngestJobResponse,
@@ -21,10 +21,20 @@ from sopilot.api.schemas import (
     video_detail,
     video_item,
 )
+from sopilot.api.schemas_videos import (
+    DatasetSummary,
+    VideoDeleted,
+    VideoUpdate,
+    dataset_summary,
+    video_deleted,
+)
 from sopilot.core.records import Role
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries
-from sopilot.library.schemas import VideoFilter
+from sopilot.library.play import file_of
+from sopilot.library.schemas import VideoFilter, VideoStatus
+from sopilot.sop.forget import change_video, delete_video
+from sopilot.sop.tasks import get_profile
 
 router = APIRouter(tags=["videos"])
 
@@ -65,11 +75,15 @@ def list_videos(
     role: Literal["gold", "trainee", "audit"] | None = None,
     site_id: Annotated[str | None, Query(max_length=128)] = None,
     is_gold: bool | None = None,
+    operator_id_hash: Annotated[str | None, Query(max_length=128)] = None,
+    status: Literal["processing", "ready", "failed"] | None = None,
     limit: Annotated[int, Query(ge=1, le=2000)] = 200,
     offset: Offset = 0,
 ) -> VideoPage:
     """Newest first; `total` counts what the filter matches."""
-    chosen = VideoFilter(task_id, Role(role) if role else None, site_id, is_gold)
+    state = VideoStatus(status) if status else None
+    kind = Role(role) if role else None
+    chosen = VideoFilter(task_id, kind, site_id, is_gold, operator_id_hash, state)
     with runtime.database.read() as connection:
         rows, total = queries.list_videos(connection, chosen, limit, offset)
     items = [video_item(row) for row in rows]
@@ -96,6 +110,40 @@ def get_video(video_id: VideoId, _: Viewer, runtime: RuntimeDep) -> Response:
         return answer(video_detail(queries.get_video(connection, video_id)))
 
 
+@router.patch(
+    "/videos/{video_id}",
+    summary="Change what is said about a video",
+    responses=failures(404, 422),
+)
+def patch_video(
+    video_id: VideoId, changes: VideoUpdate, who: Operator, runtime: RuntimeDep
+) -> VideoDetailResponse:
+    """Change site, camera, operator or time of recording; null leaves a field as it is."""
+    given = changes.model_dump(exclude_none=True)
+    with runtime.database.write() as connection:
+        return video_detail(change_video(connection, video_id, given, who.by))
+
+
+@router.delete("/videos/{video_id}", summary="Delete a video", responses=failures(404, 409, 422))
+def remove_video(
+    video_id: VideoId, who: Admin, runtime: RuntimeDep, force: bool = False
+) -> VideoDeleted:
+    """Remove a video with all that was made of it. With `force=true` also its scores, their
+    reviews, and the jobs that work on it; without, such a video answers 409."""
+    with runtime.database.write() as connection:
+        found = delete_video(runtime, connection, video_id, who.by, is_forced=force)
+    return video_deleted(found)
+
+
+@router.get("/dataset/summary", summary="Count what a task has collected", responses=failures(404))
+def get_dataset_summary(_: Viewer, runtime: RuntimeDep, task_id: TaskId = None) -> DatasetSummary:
+    """Videos by role and site, beside what a pilot should collect."""
+    wanted = task_id or runtime.settings.primary_task_id
+    with runtime.database.read() as connection:
+        get_profile(connection, runtime.settings, wanted)
+        return dataset_summary(wanted, queries.dataset_figures(connection, wanted))
+
+
 @router.get(
     "/videos/{video_id}/quality", summary="Read the quality report", responses=failures(404, 409)
 )
@@ -111,19 +159,23 @@ def get_quality(video_id: VideoId, _: Viewer, runtime: RuntimeDep) -> QualityRep
     "/videos/{video_id}/file",
     summary="Download the video",
     response_class=FileResponse,
-    responses=ingest.BYTES | failures(404, 409),
+    responses=ingest.BYTES | failures(404, 409, 422),
 )
 @router.head("/videos/{video_id}/stream", include_in_schema=False)
 @router.get(
     "/videos/{video_id}/stream",
     summary="Play the video",
     response_class=FileResponse,
-    responses=ingest.BYTES | failures(404, 409),
+    responses=ingest.BYTES | failures(404, 409, 422),
 )
-def get_file(video_id: VideoId, request: Request, _: Viewer, runtime: RuntimeDep) -> Response:
-    """The bytes as uploaded: Range, HEAD and If-None-Match are understood."""
+def get_file(
+    video_id: VideoId, request: Request, who: Viewer, runtime: RuntimeDep, raw: bool = False
+) -> Response:
+    """The masked copy where the privacy mask is on, else the upload; `raw=true` (admin) always the
+    upload. Range, HEAD and If-None-Match are understood."""
+    if raw:
+        require(who, Access.ADMIN)
     with runtime.database.read() as connection:
         video = queries.get_ready_video(connection, video_id)
-    path = runtime.blobs.local_path("raw", video.sha256)
-    is_download = request.url.path.endswith("/file")
-    return video_file(video, path, request.headers.get("if-none-match"), is_download=is_download)
+        file = file_of(runtime, connection, video, is_raw=raw)
+    return video_file(video, file, request)
