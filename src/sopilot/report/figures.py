@@ -7,6 +7,7 @@ Okabe & Ito 2008).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,7 @@ class ScaleWords:
 
     pass_from: str
     retrain_below: str
+    decimal_mark: str = "."
 
 
 def score_scale(
@@ -104,8 +106,52 @@ def score_scale(
         parts += [line(end, y + 1, end, y + 13, INK, 2) for end in (low, high)]
     parts.append(disc(x(score), y + 7, 8, "#ffffff"))
     parts.append(disc(x(score), y + 7, 6, INK))
-    parts.append(text(x(score), y - 14, f"{score:.1f}", "middle", 14, INK, 700))
+    parts.append(text(x(score), y - 14, _decimal(score, words), "middle", 14, INK, 700))
     return drawing(width, 90, parts)
+
+
+def score_dial(
+    score: float,
+    interval: tuple[float, float] | None,
+    pass_score: float,
+    retrain_score: float,
+    unit: str,
+    words: ScaleWords,
+) -> Markup:
+    """The score as a half-round gauge with the three zones, the interval and a needle.
+
+    unit: what stands below the number.
+    """
+    zones = (
+        (0.0, retrain_score, "#f3cfc2"),
+        (retrain_score, pass_score, "#f4e2b8"),
+        (pass_score, 100.0, "#cfe5e6"),
+    )
+    parts = [_arc(a, b, 96, fill, 18) for a, b, fill in zones if b > a]
+    if interval is not None and interval[1] > interval[0]:
+        parts.append(_arc(*interval, 82, INK, 3))
+    tip, foot = _on_dial(score, 106), _on_dial(score, 86)
+    parts.append(line(*foot, *tip, INK, 5))
+    parts.append(text(120, 108, _decimal(score, words), "middle", 50, INK, 700))
+    parts.append(text(120, 130, unit, "middle", 13, MUTED))
+    return drawing(240, 138, parts)
+
+
+def _decimal(score: float, words: ScaleWords) -> str:
+    return f"{score:.1f}".replace(".", words.decimal_mark)
+
+
+def _on_dial(value: float, radius: float) -> tuple[float, float]:
+    angle = math.pi * (1.0 - min(100.0, max(0.0, value)) / 100.0)
+    return 120 + radius * math.cos(angle), 116 - radius * math.sin(angle)
+
+
+def _arc(low: float, high: float, radius: float, stroke: str, width: float) -> Markup:
+    (x1, y1), (x2, y2) = _on_dial(low, radius), _on_dial(high, radius)
+    return Markup(
+        '<path d="M{x1:.1f} {y1:.1f} A{r} {r} 0 0 1 {x2:.1f} {y2:.1f}" fill="none"'
+        ' stroke="{stroke}" stroke-width="{width}"/>'
+    ).format(x1=x1, y1=y1, x2=x2, y2=y2, r=radius, stroke=stroke, width=width)
 
 
 def step_timeline(
