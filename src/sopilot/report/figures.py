@@ -27,11 +27,12 @@ from sopilot.report.svg import (
     seconds_axis,
     shorten,
     text,
+    text_width,
 )
 
 Scale = Callable[[float], float]
 
-WIDTH_PX = 1000
+WIDTH_PX = 820
 STATUS_FILL = {
     "ok": "#7fb2bd",
     "missing": "url(#hatch)",
@@ -165,7 +166,7 @@ def step_timeline(
 
     gold_sec, trainee_sec: durations. lane_names: (gold, trainee).
     """
-    left, right, lane = 74.0, 14.0, 34.0
+    left, right, lane = 20.0 + max(text_width(name, 13) for name in lane_names), 14.0, 34.0
     top = 46.0 if marks else 10.0
     bottom = top + lane + 52.0
     longest = max(gold_sec, trainee_sec, 1e-6)
@@ -360,3 +361,46 @@ def _mark_discs(marks: Sequence[Mark], x: Scale, y: Scale) -> list[Markup]:
         right = max(x(mark.trainee.end_sec), x(mark.trainee.start_sec) + 3.0)
         parts += numbered_disc(min(right + 13, x(1e9) - 11), place, mark)
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One score of a trend; decision: a key of DECISION_INK."""
+
+    score: float
+    decision: str
+
+
+DECISION_INK = {
+    "pass": "#0f6e6e",
+    "needs_review": "#8a6100",
+    "retrain": "#a8480b",
+    "fail": "#9c1f12",
+}
+
+
+def score_trend(points: Sequence[TrendPoint], days: Sequence[str]) -> Markup:
+    """Scores in the order of time, joined, each in the colour of its decision.
+
+    days: of the points, shown for the first and the last.
+    """
+    left, top, height = 34.0, 12.0, 130.0
+    room = WIDTH_PX - left - 16.0
+    gap = room / max(1, len(points) - 1)
+    places = [
+        (left + gap * i, top + height * (1.0 - min(100.0, max(0.0, point.score)) / 100.0))
+        for i, point in enumerate(points)
+    ]
+    parts = []
+    for value in (0, 25, 50, 75, 100):
+        y = top + height * (1.0 - value / 100.0)
+        parts.append(line(left - 6, y, WIDTH_PX - 8, y, LINE, 1))
+        parts.append(text(left - 12, y + 4, str(value), "end", 12, MUTED))
+    if places:
+        parts.append(polyline(places, "#8fa0ad", 1.6))
+        for place, point in zip(places, points, strict=True):
+            parts.append(disc(*place, 4.5, DECISION_INK[point.decision]))
+        parts.append(text(left, top + height + 22, days[0], "start", 12, MUTED))
+    if len(places) > 1:
+        parts.append(text(WIDTH_PX - 16, top + height + 22, days[-1], "end", 12, MUTED))
+    return drawing(WIDTH_PX, top + height + 30, parts)

@@ -70,8 +70,9 @@ def typeset(
 ) -> bytes:
     """The PDF of a template under `templates/` (its name without the suffix).
 
-    data: JSON-ready; the template reads it as `data.json`. drawings: SVG by file name. made_at: `YYYY-MM-DD HH:MM:SS`, the date of the document; another form gives
-    the document 1970-01-01. The same input gives the same bytes.
+    data: JSON-ready; the template reads it as `data.json`. drawings: SVG by file name. made_at:
+    `YYYY-MM-DD HH:MM:SS`, the date of the document; another form gives the document 1970-01-01.
+    The same input gives the same bytes.
     Raises ReportError when Typst refuses the document.
     """
     import typst  # slow to load: only who asks for a PDF pays

@@ -178,7 +178,7 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "analytics_title": ("分析レポート", "Analytics report"),
         "all_tasks": ("すべての作業", "All tasks"),
         "period": ("期間", "Period"),
-        "last_days": ("直近の日数：", "last days:"),
+        "last_days": ("直近{days}日間", "last {days} days"),
         "all_time": ("全期間", "all time"),
         "made_at": ("作成日時", "Made"),
         "jobs": ("ジョブ数", "Jobs"),
