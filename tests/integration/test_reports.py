@@ -19,8 +19,10 @@ from service_parts import (
     write_procedure,
 )
 from test_api_service import serving
+from typer.testing import CliRunner
 
 from sopilot.api.app import create_app
+from sopilot.cli.app import app
 from sopilot.core.errors import Conflict, ScoreNotFound
 from sopilot.core.records import Actor, Role
 from sopilot.library.schemas import UploadMeta
@@ -144,3 +146,15 @@ def test_refusals(client: Client, path: str) -> None:
         answer = client.get(target)
         assert (answer.status_code, answer.json()["error"]["code"]) == expected
     assert client.get(f"/score/1/{path}", headers={"X-API-Key": "wrong"}).status_code == 401
+
+
+def test_the_command_writes_page_and_pdf(tmp_path: Path, clips: dict[str, Path]) -> None:
+    pdf, out = tmp_path / "new" / "report.pdf", tmp_path / "out"
+    arguments = ["score", str(clips["gold"]), str(clips["gold"]), "--data-dir", str(tmp_path / "d")]
+    done = CliRunner().invoke(
+        app, [*arguments, "--out", str(out), "--pdf", str(pdf), "--lang", "ru"]
+    )
+    assert done.exit_code == 0, done.output
+    title = words("ru")["title"]
+    assert title in (out / "report.html").read_text(encoding="utf-8")
+    assert "".join(title.split()) in text_of(pdf.read_bytes())
