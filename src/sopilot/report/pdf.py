@@ -12,7 +12,7 @@ from sopilot.report.typeset import typeset
 from sopilot.report.wording import Language
 
 DRAWINGS = ("dial", "scale", "timeline", "alignment")
-FRAME = (880, 490)
+FRAME = (880, 450)
 """Width and height of a keyframe's box; the picture keeps its own shape inside."""
 
 

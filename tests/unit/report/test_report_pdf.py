@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -24,10 +24,13 @@ from sopilot.report.analytics import (
     ScoreBucket,
     render_analytics_pdf,
 )
+from sopilot.report.content import content_of
 from sopilot.report.pdf import render_score_pdf
 from sopilot.report.record import DeviationPictures, ReviewNote, ScoreReport
 from sopilot.report.typeset import PrintableText, covered_characters, typeset
 from sopilot.report.wording import Language, words
+from sopilot.sop.comparison import EventType
+from sopilot.sop.schemas import Decision, DecisionBasis, NoteRecord
 
 LANGUAGES: tuple[Language, ...] = ("ja", "en", "ru")
 HOSTILE = '#panic("x") $a$ *b* `c` @ref <script>alert(1)</script> \\ // /* "q" = + - _i_'
@@ -236,3 +239,39 @@ def test_analytics_without_scores_say_so() -> None:
 
 def test_the_same_analytics_give_the_same_bytes() -> None:
     assert render_analytics_pdf(analytics()) == render_analytics_pdf(analytics())
+
+
+@pytest.mark.parametrize("code", get_args(NoteRecord.model_fields["code"].annotation))
+def test_every_note_has_a_russian_sentence(code: str) -> None:
+    record = make_record()
+    record["similar_steps"] = [[0, 2]]
+    record["notes"] = [{"code": code, "text_ja": "和文", "text_en": "English"}]
+    [note] = content_of(ScoreReport(record), "ru").notes
+    assert note != "English"
+    assert "{" not in note
+
+
+@pytest.mark.parametrize("kind", list(EventType))
+@pytest.mark.parametrize("detail", [None, "inner", "start", "tail", "dwell", "idle"])
+def test_every_deviation_has_a_russian_sentence(kind: EventType, detail: Any) -> None:
+    finding = replace(
+        CHANGED, type=kind, detail=detail, other_step_index=0, certainty="review",
+        alternative=EventType.STEP_DEVIATION,
+    )  # fmt: skip
+    [card] = content_of(ScoreReport(make_record(finding)), "ru").cards
+    assert card.comment.endswith("— или выполнен иначе (требует проверки)")
+    assert not {"{", "}"} & set(card.comment)
+    assert card.comment[0].isupper()
+
+
+@pytest.mark.parametrize("basis", get_args(DecisionBasis))
+@pytest.mark.parametrize("decision", get_args(Decision))
+@pytest.mark.parametrize("count", [0, 2])
+def test_every_verdict_has_a_russian_line(basis: str, decision: str, count: int) -> None:
+    record = make_record()
+    record["summary"] |= {"decision": decision, "decision_basis": basis}
+    record["summary"]["severity_counts"]["quality"] = count
+    content = content_of(ScoreReport(record), "ru")
+    assert content.comment
+    assert content.comment != record["summary"]["comment_en"]
+    assert content.decision_text != decision
