@@ -50,6 +50,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.DecodeError: 400,
     errors.NoFrames: 400,
     errors.ModelError: 500,
+    errors.ReportError: 500,
     errors.StoreError: 503,
     errors.DiskFull: 507,
     errors.SchemaTooNew: 500,

@@ -63,6 +63,12 @@ def write_json(record: Any, target: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing. Raises DiskFull naming the folder and the reason."""
+    # A file name of the user may hold bytes that are no text; a report is written all the same.
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: a neighbour is written first, then renamed.
 
     Raises DiskFull naming the folder and the reason.
@@ -72,8 +78,7 @@ def write_text(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A file name of the user may hold bytes that are no text; a report is written all the same.
-        staged.write_text(text, encoding="utf-8", errors="replace")
+        staged.write_bytes(data)
         staged.replace(path)
     except OSError as error:
         raise DiskFull(

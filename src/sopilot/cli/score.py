@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sopilot.cli.output import DECISION_CODES, note, progress_bar, write_json, write_text
+from sopilot.cli.output import (
+    DECISION_CODES,
+    note,
+    progress_bar,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from sopilot.core.errors import InputError
@@ -33,7 +40,11 @@ def score(
     json_target: Annotated[
         str | None, typer.Option("--json", help="Write the result record to PATH, or - for stdout.")
     ] = None,
-    language: Annotated[Literal["en", "ja"], typer.Option(help="Language of the report.")] = "en",
+    pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF to PATH.")] = None,
+    language: Annotated[
+        Literal["en", "ja", "ru"],
+        typer.Option("--lang", "--language", help="Language of the report."),
+    ] = "en",
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
     ] = None,
@@ -56,7 +67,15 @@ def score(
 
             write_json(row.result, str(out / "result.json"))
             write_text(out / "report.html", score_page(runtime, row.id, language))
-    _show(row, json_target, out)
+        if pdf is not None:
+            from sopilot.report.pdf import render_score_pdf
+            from sopilot.sop.page import score_report
+
+            write_bytes(pdf, render_score_pdf(score_report(runtime, row.id), language))
+    _show(row, json_target)
+    for path in (out and out / "report.html", pdf):
+        if path:
+            note(f"report: {path}")
     raise typer.Exit(DECISION_CODES[str(row.decision)])
 
 
@@ -90,7 +109,7 @@ def _run(
         return score_now(runtime, gold_rows, trainee_row, steps, bar.stage("comparing"))
 
 
-def _show(row: ScoreRow, json_target: str | None, out: Path | None) -> None:
+def _show(row: ScoreRow, json_target: str | None) -> None:
     from sopilot.sop.schemas import ScoreResult
     from sopilot.sop.summary_text import describe
 
@@ -101,5 +120,3 @@ def _show(row: ScoreRow, json_target: str | None, out: Path | None) -> None:
         typer.secho(first, fg=_COLOURS[str(row.decision)], bold=True)
         for line in rest:
             typer.echo(line)
-    if out is not None:
-        note(f"report: {out / 'report.html'}")

@@ -16,6 +16,7 @@ SopilotError
 ├── Forbidden                the role does not allow it
 ├── MediaError               ProbeError, DecodeError, NoFrames
 ├── ModelError               a model cannot be loaded or cannot work
+├── ReportError              a report cannot be typeset
 ├── StoreError               the database or a blob cannot be read or written (retryable)
 │   ├── DiskFull             no space left, or the folder is not writable
 │   └── SchemaTooNew         the database was made by a newer version
@@ -165,6 +166,10 @@ class NoFrames(MediaError):
 
 class ModelError(SopilotError):
     code = "ALGORITHM_ERROR"
+
+
+class ReportError(SopilotError):
+    code = "REPORT_FAILED"
 
 
 class StoreError(SopilotError):

@@ -7,6 +7,7 @@ Okabe & Ito 2008).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,11 +27,12 @@ from sopilot.report.svg import (
     seconds_axis,
     shorten,
     text,
+    text_width,
 )
 
 Scale = Callable[[float], float]
 
-WIDTH_PX = 1000
+WIDTH_PX = 820
 STATUS_FILL = {
     "ok": "#7fb2bd",
     "missing": "url(#hatch)",
@@ -68,6 +70,7 @@ class ScaleWords:
 
     pass_from: str
     retrain_below: str
+    decimal_mark: str = "."
 
 
 def score_scale(
@@ -104,8 +107,52 @@ def score_scale(
         parts += [line(end, y + 1, end, y + 13, INK, 2) for end in (low, high)]
     parts.append(disc(x(score), y + 7, 8, "#ffffff"))
     parts.append(disc(x(score), y + 7, 6, INK))
-    parts.append(text(x(score), y - 14, f"{score:.1f}", "middle", 14, INK, 700))
+    parts.append(text(x(score), y - 14, _decimal(score, words), "middle", 14, INK, 700))
     return drawing(width, 90, parts)
+
+
+def score_dial(
+    score: float,
+    interval: tuple[float, float] | None,
+    pass_score: float,
+    retrain_score: float,
+    unit: str,
+    words: ScaleWords,
+) -> Markup:
+    """The score as a half-round gauge with the three zones, the interval and a needle.
+
+    unit: what stands below the number.
+    """
+    zones = (
+        (0.0, retrain_score, "#f3cfc2"),
+        (retrain_score, pass_score, "#f4e2b8"),
+        (pass_score, 100.0, "#cfe5e6"),
+    )
+    parts = [_arc(a, b, 96, fill, 18) for a, b, fill in zones if b > a]
+    if interval is not None and interval[1] > interval[0]:
+        parts.append(_arc(*interval, 82, INK, 3))
+    tip, foot = _on_dial(score, 106), _on_dial(score, 86)
+    parts.append(line(*foot, *tip, INK, 5))
+    parts.append(text(120, 108, _decimal(score, words), "middle", 50, INK, 700))
+    parts.append(text(120, 130, unit, "middle", 13, MUTED))
+    return drawing(240, 138, parts)
+
+
+def _decimal(score: float, words: ScaleWords) -> str:
+    return f"{score:.1f}".replace(".", words.decimal_mark)
+
+
+def _on_dial(value: float, radius: float) -> tuple[float, float]:
+    angle = math.pi * (1.0 - min(100.0, max(0.0, value)) / 100.0)
+    return 120 + radius * math.cos(angle), 116 - radius * math.sin(angle)
+
+
+def _arc(low: float, high: float, radius: float, stroke: str, width: float) -> Markup:
+    (x1, y1), (x2, y2) = _on_dial(low, radius), _on_dial(high, radius)
+    return Markup(
+        '<path d="M{x1:.1f} {y1:.1f} A{r} {r} 0 0 1 {x2:.1f} {y2:.1f}" fill="none"'
+        ' stroke="{stroke}" stroke-width="{width}"/>'
+    ).format(x1=x1, y1=y1, x2=x2, y2=y2, r=radius, stroke=stroke, width=width)
 
 
 def step_timeline(
@@ -119,7 +166,7 @@ def step_timeline(
 
     gold_sec, trainee_sec: durations. lane_names: (gold, trainee).
     """
-    left, right, lane = 74.0, 14.0, 34.0
+    left, right, lane = 20.0 + max(text_width(name, 13) for name in lane_names), 14.0, 34.0
     top = 46.0 if marks else 10.0
     bottom = top + lane + 52.0
     longest = max(gold_sec, trainee_sec, 1e-6)
@@ -314,3 +361,46 @@ def _mark_discs(marks: Sequence[Mark], x: Scale, y: Scale) -> list[Markup]:
         right = max(x(mark.trainee.end_sec), x(mark.trainee.start_sec) + 3.0)
         parts += numbered_disc(min(right + 13, x(1e9) - 11), place, mark)
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One score of a trend; decision: a key of DECISION_INK."""
+
+    score: float
+    decision: str
+
+
+DECISION_INK = {
+    "pass": "#0f6e6e",
+    "needs_review": "#8a6100",
+    "retrain": "#a8480b",
+    "fail": "#9c1f12",
+}
+
+
+def score_trend(points: Sequence[TrendPoint], days: Sequence[str]) -> Markup:
+    """Scores in the order of time, joined, each in the colour of its decision.
+
+    days: of the points, shown for the first and the last.
+    """
+    left, top, height = 34.0, 12.0, 130.0
+    room = WIDTH_PX - left - 16.0
+    gap = room / max(1, len(points) - 1)
+    places = [
+        (left + gap * i, top + height * (1.0 - min(100.0, max(0.0, point.score)) / 100.0))
+        for i, point in enumerate(points)
+    ]
+    parts = []
+    for value in (0, 25, 50, 75, 100):
+        y = top + height * (1.0 - value / 100.0)
+        parts.append(line(left - 6, y, WIDTH_PX - 8, y, LINE, 1))
+        parts.append(text(left - 12, y + 4, str(value), "end", 12, MUTED))
+    if places:
+        parts.append(polyline(places, "#8fa0ad", 1.6))
+        for place, point in zip(places, points, strict=True):
+            parts.append(disc(*place, 4.5, DECISION_INK[point.decision]))
+        parts.append(text(left, top + height + 22, days[0], "start", 12, MUTED))
+    if len(places) > 1:
+        parts.append(text(WIDTH_PX - 16, top + height + 22, days[-1], "end", 12, MUTED))
+    return drawing(WIDTH_PX, top + height + 30, parts)

@@ -138,11 +138,20 @@ def seconds_axis(
     return parts
 
 
+def _letter_width(letter: str, size: float) -> float:
+    return size * (1.02 if unicodedata.east_asian_width(letter) in "WF" else 0.6)
+
+
+def text_width(words: str, size: float) -> float:
+    """About how wide a line of text is; wide (CJK) letters count double."""
+    return sum(_letter_width(letter, size) for letter in words)
+
+
 def shorten(words: str, room: float, size: float) -> str:
-    """words cut with an ellipsis so that they fit; wide (CJK) letters count double."""
+    """words cut with an ellipsis so that they fit."""
     used = 0.0
     for i, letter in enumerate(words):
-        used += size * (1.02 if unicodedata.east_asian_width(letter) in "WF" else 0.56)
+        used += _letter_width(letter, size)
         if used > room:
             return words[: i - 1].rstrip() + "…" if i > 2 else ""
     return words

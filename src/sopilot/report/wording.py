@@ -1,5 +1,7 @@
-"""The fixed words of the reports, Japanese and English. Data-dependent sentences come with the
-record."""
+"""The fixed words of the reports in three languages (Russian: `report.russian`).
+
+Data-dependent sentences come with the record, Russian ones are made from its fields.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-Language = Literal["ja", "en"]
+from sopilot.report import russian
+
+Language = Literal["ja", "en", "ru"]
 
 _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -139,11 +143,103 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "本報告書はSOPilotがこのサーバー上で作成しました。映像と結果は外部へ送信されません。",
             "Made by SOPilot on this server. Video and results do not leave it.",
         ),
+        "reviewer": ("確認者", "Reviewer"),
+        "severities": ("重大度別の逸脱", "Deviations by severity"),
+        "critical": ("重大", "Critical"),
+        "quality": ("品質", "Quality"),
+        "efficiency": ("効率", "Efficiency"),
+        "metrics": ("評価指標", "Metrics"),
+        "metric": ("指標", "Metric"),
+        "value": ("値", "Value"),
+        "standard": ("基準", "Standard"),
+        "judged": ("判定", "Verdict"),
+        "met": ("適合", "met"),
+        "not_met": ("不適合", "not met"),
+        "miss_steps": ("未実施の手順", "Missing steps"),
+        "swap_steps": ("順序の入れ替わり", "Steps exchanged"),
+        "deviation_steps": ("動作が異なる手順", "Steps done differently"),
+        "repeat_steps": ("繰り返された手順", "Steps repeated"),
+        "extra_count": ("基準にない作業", "Extra activities"),
+        "over_time_count": ("時間超過", "Over time"),
+        "freeze_count": ("映像の静止", "Frozen picture"),
+        "total_steps": ("手順の総数", "Steps in all"),
+        "page": ("ページ", "Page"),
+        "unprintable": (
+            "□は報告書のフォントにない文字の代わりです：",
+            "□ stands for characters that the report's fonts lack:",
+        ),
+        "missing_step": ("手順の未実施", "Missing step"),
+        "order_swap": ("順序違い", "Order"),
+        "step_deviation": ("動作の違い", "Done differently"),
+        "repeated_step": ("手順の繰り返し", "Repeated step"),
+        "extra_action": ("余分な作業", "Extra activity"),
+        "over_time": ("時間超過", "Over time"),
+        "freeze": ("映像の静止", "Frozen picture"),
+        "analytics_title": ("分析レポート", "Analytics report"),
+        "all_tasks": ("すべての作業", "All tasks"),
+        "period": ("期間", "Period"),
+        "last_days": ("直近{days}日間", "last {days} days"),
+        "all_time": ("全期間", "all time"),
+        "made_at": ("作成日時", "Made"),
+        "jobs": ("ジョブ数", "Jobs"),
+        "completed": ("完了", "Completed"),
+        "compliance_rate": ("合格率", "Pass rate"),
+        "avg_score": ("平均スコア", "Mean score"),
+        "min_score": ("最低", "Lowest"),
+        "max_score": ("最高", "Highest"),
+        "trend_direction": ("傾向", "Trend"),
+        "improving": ("改善", "improving"),
+        "stable": ("横ばい", "stable"),
+        "declining": ("低下", "declining"),
+        "distribution": ("スコア分布", "Score distribution"),
+        "decisions": ("判定の内訳", "Decisions"),
+        "decision": ("判定", "Decision"),
+        "count": ("件数", "Count"),
+        "share": ("割合", "Share"),
+        "operators": ("作業者別", "Operators"),
+        "sites": ("拠点別", "Sites"),
+        "agreement": ("確認者との一致", "Agreement with reviewers"),
+        "reviewed": ("確認済み", "Reviewed"),
+        "agreed": ("一致", "Agreed"),
+        "agreement_rate": ("一致率", "Agreement rate"),
+        "trend": ("最近のスコア", "Recent scores"),
+        "auto_notes": ("所見", "Notes"),
+        "no_data": ("対象期間のデータはありません。", "There is no data in this period."),
+        "unnamed": ("（未設定）", "(not given)"),
+        "note_low_compliance": (
+            "合格率が70%未満です。教育と手順そのものを見直してください。",
+            "The pass rate is below 70 %: look at the training and at the procedure itself.",
+        ),
+        "note_high_compliance": ("合格率は90%以上です。", "The pass rate is 90 % or more."),
+        "note_declining": ("合格率が低下しています。", "The pass rate is declining."),
+        "note_improving": ("合格率が改善しています。", "The pass rate is improving."),
+        "note_few": (
+            "評価が10件未満のため、傾向は暫定的なものです。",
+            "Fewer than ten scores: conclusions are preliminary.",
+        ),
+        "note_agreement": (
+            "確認者の判定との不一致が2割を超えています。しきい値と基準動画を見直してください。",
+            "Reviewers disagree with more than one decision in five: look at the thresholds and "
+            "the golds.",
+        ),
+        "note_unreviewed": (
+            "人による確認はまだ行われていません。",
+            "No score has been reviewed by a person.",
+        ),
+        "metadata": ("レポート情報", "About this report"),
+        "and_more": ("ほか", "and more:"),
     }
 )
 
 
 def words(language: Language) -> dict[str, str]:
     """All fixed words in one language, by key."""
+    if language == "ru":
+        return dict(russian.WORDS)
     column = 0 if language == "ja" else 1
     return {key: pair[column] for key, pair in _WORDS.items()}
+
+
+def number(value: float, language: Language, digits: int = 1) -> str:
+    """A number with the decimal mark of the language."""
+    return russian.decimal(value, digits) if language == "ru" else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""A stored score as a page: the record, the keyframes of its deviations, and the names around it.
+"""A stored score as a report: the record, the keyframes of its deviations, the rows around it.
 
 Called by the report routes and the command line; nothing is decoded or compared again.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from sopilot.core.errors import Conflict
 from sopilot.library import queries as library
-from sopilot.report.html import ReportHeading, render_score_html
+from sopilot.library.schemas import VideoRow
+from sopilot.report.html import render_score_html
+from sopilot.report.record import ScoreReport
 from sopilot.report.wording import Language
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks
 from sopilot.sop.pictures import deviation_pictures
+from sopilot.sop.report_queries import find_review_note
 
 
-def score_page(runtime: Runtime, score: int | str, language: Language = "en") -> str:
-    """The self-contained HTML report of a completed score.
+def score_report(runtime: Runtime, score: int | str) -> ScoreReport:
+    """What a report of a completed score shows, in any language and form.
 
     Raises ScoreNotFound, or Conflict when there is no result.
     """
@@ -26,16 +29,28 @@ def score_page(runtime: Runtime, score: int | str, language: Language = "en") ->
                 f"score job {row.id} is {row.status}; a report exists when it is completed",
                 {"job_id": row.id, "status": row.status},
             )
-        gold = library.get_video(connection, row.gold_video_id)
+        golds = [library.get_video(connection, video_id) for video_id in row.gold_video_ids]
         trainee = library.get_video(connection, row.trainee_video_id)
         profile = tasks.get_profile(connection, runtime.settings, row.task_id)
-    heading = ReportHeading(
+        review = find_review_note(connection, row.id)
+    return ScoreReport(
+        result=row.result,
+        pictures=tuple(deviation_pictures(runtime, row.result)),
         job=str(row.id),
         scored_at=(row.finished_at or "")[:19].replace("T", " "),
         task_name=profile.task_name,
-        gold_name=gold.original_filename or f"video {gold.id}",
-        trainee_name=trainee.original_filename or f"video {trainee.id}",
+        gold_names=tuple(_name(gold) for gold in golds),
+        trainee_name=_name(trainee),
         operator=trainee.operator_id_hash or "",
         site=trainee.site_id or "",
+        review=review,
     )
-    return render_score_html(row.result, deviation_pictures(runtime, row.result), language, heading)
+
+
+def score_page(runtime: Runtime, score: int | str, language: Language = "en") -> str:
+    """The self-contained HTML report of a completed score. Raises what score_report raises."""
+    return render_score_html(score_report(runtime, score), language)
+
+
+def _name(video: VideoRow) -> str:
+    return video.original_filename or f"video {video.id}"

@@ -13,7 +13,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.library import queries as library
 from sopilot.library.analyze import THUMBNAILS, media_producer
 from sopilot.media.keyframes import Strip, choose_keyframe
-from sopilot.report.html import DeviationPictures
+from sopilot.report.record import DeviationPictures
 from sopilot.runtime import Runtime
 from sopilot.sop.comparison import EventType
 from sopilot.store.derived import find_derived

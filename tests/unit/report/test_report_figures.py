@@ -10,13 +10,16 @@ from sopilot.report.figures import (
     Mark,
     ScaleWords,
     StepBar,
+    TrendPoint,
     alignment_figure,
     path_runs,
     place_apart,
+    score_dial,
     score_scale,
+    score_trend,
     step_timeline,
 )
-from sopilot.report.svg import shorten
+from sopilot.report.svg import shorten, text_width
 from sopilot.report.wording import words
 
 WORDS = ScaleWords("pass from", "retrain below")
@@ -114,7 +117,30 @@ def test_shorten(text: str, room: float, expected: str) -> None:
     assert shorten(text, room, 12) == expected
 
 
-def test_both_languages_have_every_word() -> None:
-    assert words("ja").keys() == words("en").keys()
-    assert all(words("ja").values())
-    assert all(words("en").values())
+def test_every_language_has_every_word() -> None:
+    assert words("ja").keys() == words("en").keys() == words("ru").keys()
+    for language in ("ja", "en", "ru"):
+        assert all(words(language).values())
+
+
+@pytest.mark.parametrize("score", [-5, 0, 49.9, 60, 100, 120])
+def test_the_dial_shows_the_score_and_stays_inside(score: float) -> None:
+    dial = ScaleWords("pass from", "retrain below", ",")
+    svg = score_dial(score, (max(0, score - 5), min(100, score + 5)), 60, 50, "of 100", dial)
+    assert f"{score:.1f}".replace(".", ",") in texts(svg)
+    ends = [item for item in parse(svg).iter() if item.tag.endswith("}line")]
+    assert all(0 <= float(item.get("x2", -1)) <= 240 for item in ends)
+
+
+def test_a_lane_name_has_its_room() -> None:
+    svg = step_timeline(BARS, [], 21, 15, ("Эталон", "Исполнитель"))
+    [label] = [t for t in parse(svg).iter() if t.text == "Исполнитель"]
+    assert float(label.get("x", 0)) >= text_width("Исполнитель", 13)
+
+
+def test_a_trend_has_a_disc_for_every_score() -> None:
+    points = [TrendPoint(100, "pass"), TrendPoint(0, "fail")]
+    svg = score_trend(points, ["2026-11-01", "2026-11-02"])
+    assert svg.count("<circle") == 2
+    assert {"2026-11-01", "2026-11-02"} <= set(texts(svg))
+    parse(score_trend([], []))

@@ -8,13 +8,9 @@ import pytest
 
 from sopilot.core.records import Keyframe, Producer, Step
 from sopilot.core.timespan import TimeSpan
-from sopilot.report.html import (
-    DeviationPictures,
-    ReportHeading,
-    ReviewNote,
-    render_score_html,
-)
-from sopilot.report.wording import Language, words
+from sopilot.report.html import render_score_html
+from sopilot.report.record import DeviationPictures, ReviewNote, ScoreReport
+from sopilot.report.wording import Language, number, words
 from sopilot.sop.comparison import Comparison, EventType, Finding, StructuralTerms
 from sopilot.sop.profile import TaskProfile
 from sopilot.sop.result import ScoreIds, ScoreOrigin, build_result
@@ -90,8 +86,8 @@ def outline(page: str) -> Outline:
 
 
 def test_the_page_stands_alone_and_runs_nothing() -> None:
-    pictures = [DeviationPictures(0, PICTURE, PICTURE)]
-    page = render_score_html(make_record(CHANGED), pictures, "en")
+    pictures = (DeviationPictures(0, PICTURE, PICTURE),)
+    page = render_score_html(ScoreReport(make_record(CHANGED), pictures), "en")
     parsed = outline(page)
     assert len(parsed.addresses) == 2
     assert all(item.startswith("data:image/jpeg;base64,/9hwaWN0dXJl") for item in parsed.addresses)
@@ -101,16 +97,17 @@ def test_the_page_stands_alone_and_runs_nothing() -> None:
     assert "default-src 'none'" in page
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", ["en", "ja", "ru"])
 def test_names_are_escaped_everywhere(language: Any) -> None:
-    heading = ReportHeading(
+    report = ScoreReport(
+        make_record(CHANGED, MISSING),
         task_name=EVIL,
-        gold_name=EVIL,
+        gold_names=(EVIL,),
         trainee_name=EVIL,
         operator=EVIL,
         review=ReviewNote("pass", EVIL),
     )
-    page = render_score_html(make_record(CHANGED, MISSING), (), language, heading)
+    page = render_score_html(report, language)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 8
     assert "&amp;lt;" not in page
@@ -121,6 +118,16 @@ def test_names_are_escaped_everywhere(language: Any) -> None:
     [
         ("en", ["Procedure score report", "Fail", "Step 3 was not performed", "critical step"]),
         (
+            "ru",
+            [
+                "Отчёт об оценке выполнения операции",
+                "Не зачтено",
+                "Шаг 3 не выполнен: видео заканчивается раньше",
+                "критический шаг",
+                "не зачтено: необходимо устранить отклонения (критических — 2)",
+            ],
+        ),
+        (
             "ja",
             ["作業評価報告書", "不合格", "手順3が実施されないまま映像が終わっています", "重要手順"],
         ),
@@ -128,10 +135,11 @@ def test_names_are_escaped_everywhere(language: Any) -> None:
 )
 def test_verdict_deviations_and_steps_are_told(language: Any, expected: list[str]) -> None:
     record = make_record(CHANGED, MISSING)
-    page = render_score_html(record, (), language)
+    page = render_score_html(ScoreReport(record), language)
     assert f'lang="{language}"' in page
-    assert record["summary"][f"comment_{language}"] in page
-    assert f"{record['score']:.1f}" in page
+    if language != "ru":
+        assert record["summary"][f"comment_{language}"] in page
+    assert number(record["score"], language) in page
     for text in expected:
         assert text in page
     assert page.count('<article class="card') == 2
@@ -140,36 +148,37 @@ def test_verdict_deviations_and_steps_are_told(language: Any, expected: list[str
 
 def test_pictures_lie_side_by_side_or_are_marked_as_absent() -> None:
     record = make_record(CHANGED, MISSING)
-    page = render_score_html(record, [DeviationPictures(1, PICTURE, None)], "en")
+    page = render_score_html(ScoreReport(record, (DeviationPictures(1, PICTURE, None),)), "en")
     assert page.count("data:image/jpeg") == 1
     assert page.count("no picture") == 1
 
 
 def test_a_clean_result_without_interval_renders() -> None:
-    page = render_score_html(make_record(interval=None), (), "en")
+    page = render_score_html(ScoreReport(make_record(interval=None)), "en")
     assert "No deviation was found." in page
     assert "If recorded again" not in page
 
 
 def test_the_review_is_shown_where_there_is_one() -> None:
-    heading = ReportHeading(review=ReviewNote("retrain", "Watch the torque", "2026-11-20"))
-    page = render_score_html(make_record(), (), "en", heading)
+    review = ReviewNote("retrain", "Watch the torque", "2026-11-20", "token:operator")
+    page = render_score_html(ScoreReport(make_record(), review=review), "en")
+    assert "token:operator" in page
     assert "Watch the torque" in page
     assert re.search(r'class="on"></i>Retrain', page)
-    assert 'class="on"' not in render_score_html(make_record(), (), "en")
+    assert 'class="on"' not in render_score_html(ScoreReport(make_record()), "en")
 
 
 def test_the_same_record_gives_the_same_bytes() -> None:
     record: Mapping[str, Any] = make_record(CHANGED, MISSING)
-    assert render_score_html(record) == render_score_html(record)
+    assert render_score_html(ScoreReport(record)) == render_score_html(ScoreReport(record))
 
 
 def test_tags_are_balanced() -> None:
-    parsed = outline(render_score_html(make_record(CHANGED, MISSING), (), "ja"))
+    parsed = outline(render_score_html(ScoreReport(make_record(CHANGED, MISSING)), "ja"))
     assert parsed.open in ([], ["html"])
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", ["en", "ja", "ru"])
 @pytest.mark.parametrize("basis", get_args(DecisionBasis))
 def test_every_reason_of_a_verdict_has_words(basis: str, language: Language) -> None:
     assert words(language)[basis]

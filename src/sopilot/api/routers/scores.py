@@ -1,15 +1,13 @@
-"""Scores: order, list, poll, report, cancel, run again."""
+"""Scores: order, list, poll, cancel, run again."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from fastapi.responses import HTMLResponse
 
 from sopilot.api.auth import Operator, Viewer
 from sopilot.api.deps import Offset, RuntimeDep, answer, failures
-from sopilot.api.reports import report_response
 from sopilot.api.schemas import (
     ScoreJobResponse,
     ScorePage,
@@ -67,19 +65,6 @@ def get_score(job_id: ScoreId, _: Viewer, runtime: RuntimeDep) -> Response:
     """State of the job, with the result when it is completed and the error when it failed."""
     with runtime.database.read() as connection:
         return answer(score_job(queries.get_score(connection, job_id)))
-
-
-@router.get(
-    "/score/{job_id}/report",
-    summary="Read the report",
-    response_class=HTMLResponse,
-    responses=failures(404, 409),
-)
-def get_report(
-    job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Literal["ja", "en"] = "ja"
-) -> HTMLResponse:
-    """One self-contained HTML page, for a browser or a printer."""
-    return report_response(runtime, job_id, lang)
 
 
 @router.post("/score/{job_id}/cancel", summary="Cancel a score job", responses=failures(404, 409))

@@ -1,0 +1,53 @@
+"""Reports of scores: a page and a PDF of the same record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import HTMLResponse
+
+from sopilot.api.auth import Viewer
+from sopilot.api.deps import RuntimeDep, failures
+from sopilot.api.reports import report_pdf_response, report_response
+from sopilot.report.wording import Language
+
+router = APIRouter(tags=["reports"])
+
+ScoreId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
+Lang = Annotated[Language, Query(description="Language of the report.")]
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "PDF/A with embedded fonts; the same result gives the same bytes.",
+        "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get(
+    "/score/{job_id}/report",
+    summary="Read the report",
+    response_class=HTMLResponse,
+    responses=failures(404, 409, 422),
+)
+def get_report(job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Lang = "ja") -> HTMLResponse:
+    """One self-contained HTML page, for a browser or a printer."""
+    return report_response(runtime, job_id, lang)
+
+
+@router.get(
+    "/score/{job_id}/report/pdf",
+    summary="Read the report as PDF",
+    response_class=Response,
+    responses=_PDF | failures(404, 409, 422),
+)
+@router.get(
+    "/score/{job_id}/report.pdf",
+    summary="Read the report as PDF (older path)",
+    response_class=Response,
+    responses=_PDF | failures(404, 409, 422),
+    operation_id="get_report_pdf_older_path",
+)
+def get_report_pdf(job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Lang = "ja") -> Response:
+    """Both paths answer the same bytes, named `sopilot_job{id}_report.pdf`."""
+    return report_pdf_response(runtime, job_id, lang)
