@@ -24,6 +24,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.InputError: 422,
     errors.BadUpload: 400,
     errors.FileTooLarge: 413,
+    errors.BatchRefused: 422,
     errors.BadSteps: 422,
     errors.BadSettings: 500,
     errors.InsufficientClips: 422,
