@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
+from typing import Literal
 
 from sopilot.core.errors import InputError
 from sopilot.core.records import Progress, Step
@@ -126,13 +127,7 @@ def summarised(
         min_score=min(scores, default=None),
         max_score=max(scores, default=None),
         std_score=None if spread is None else round(spread, 2),
-        agreement=None
-        if spread is None
-        else "high"
-        if spread < HIGH_AGREEMENT
-        else "medium"
-        if spread < MEDIUM_AGREEMENT
-        else "low",
+        agreement=None if spread is None else _agreement(spread),
         gold_count=len(rows) + len(errors),
         individual_scores=scores,
         individual_results=rows,
@@ -141,3 +136,9 @@ def summarised(
         decision=result.summary.decision,
         decision_source="consensus",
     )
+
+
+def _agreement(spread: float) -> Literal["high", "medium", "low"]:
+    if spread < HIGH_AGREEMENT:
+        return "high"
+    return "medium" if spread < MEDIUM_AGREEMENT else "low"

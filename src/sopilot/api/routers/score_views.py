@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse
 
 from sopilot.api.auth import Operator, Viewer
 from sopilot.api.deps import RuntimeDep, answer, failures
@@ -37,7 +36,11 @@ _CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Lines of CSV."}
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    204: {"description": "The client heard the end of this score already (Last-Event-ID)."}
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "Events `status`, `done`, `error`.",
+    },
+    204: {"description": "The client heard the end of this score already (Last-Event-ID)."},
 }
 
 
@@ -113,7 +116,7 @@ def get_uncertainty(job_id: ScoreId, _: Viewer, runtime: RuntimeDep) -> Uncertai
 @router.get(
     "/score/{job_id}/stream",
     summary="Follow a score",
-    response_class=EventSourceResponse,
+    response_class=StreamingResponse,
     responses=_EVENTS | failures(404, 422),
 )
 async def stream_score(
