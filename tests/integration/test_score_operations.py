@@ -611,3 +611,31 @@ def test_lists_carry_both_names(service: Service) -> None:
     assert (item["id"], item["job_id"], item["kind"]) == (score_id, score_id, "score")
     assert (item["requested_by"], item["queued_at"]) == ("token:api", item["created_at"])
     assert (item["error"], item["error_message"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/task-profile/versions?task_id=%00",
+        "/score/export/csv?site_id=a%00b",
+        "/score/a%00b/stream",
+        "/tasks/steps/proposal?task_id=a%00",
+    ],
+)
+def test_an_address_with_a_nul_is_refused(service: Service, path: str) -> None:
+    """PostgreSQL refuses such texts, SQLite finds nothing: one answer for both."""
+    assert service.error("GET", path) == (422, "VALIDATION_ERROR")
+
+
+def test_a_rescored_result_without_interval_still_has_its_report(service: Service) -> None:
+    service.json("PUT", "/task-profile", {"default_weights": {"w_swap": 0}})
+    score_id = service.scored()
+    before = service.json("GET", f"/score/{score_id}")["score"]
+    service.json("PUT", "/task-profile", {"default_weights": {"w_swap": 0.9}})
+    service.json("POST", "/admin/rescore")
+    done = service.json("GET", f"/score/{score_id}")
+    assert done["score"] == done["result"]["score"] < before
+    assert service.json("GET", f"/score/{score_id}/uncertainty")["uncertainty"] is None
+    for language in ("ja", "en"):
+        page = service.send("GET", f"/score/{score_id}/report?lang={language}")
+        assert (page.status_code, f'lang="{language}"' in page.text) == (200, True)

@@ -165,6 +165,12 @@ def too_large(limit_bytes: int) -> JSONResponse:
     return envelope(413, errors.FileTooLarge.code, too_large_message(limit_bytes))
 
 
+def unusable_address() -> JSONResponse:
+    """The answer to a path or query with a NUL character, which no database stores."""
+    message = "the address holds a NUL character (%00), which no name has; leave it out"
+    return envelope(422, errors.InputError.code, message)
+
+
 def interrupted() -> JSONResponse:
     """The answer to a request that the server's end cut short; what was stored stays stored."""
     message = "the server is stopping; send the request again, or look at the job, in a moment"
