@@ -6,7 +6,9 @@ import asyncio
 import csv
 import io
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import JobState
 from sopilot.library.schemas import UploadMeta
 from sopilot.runtime import Runtime, close_runtime
-from sopilot.sop import queries, versions
+from sopilot.sop import queries, tasks, versions
 from sopilot.sop.rescore import rescore_task
 from sopilot.sop.schemas import ScoreResult
 from sopilot.store.audit import Action, breaks, rows_from
@@ -639,3 +641,22 @@ def test_a_rescored_result_without_interval_still_has_its_report(service: Servic
     for language in ("ja", "en"):
         page = service.send("GET", f"/score/{score_id}/report?lang={language}")
         assert (page.status_code, f'lang="{language}"' in page.text) == (200, True)
+
+
+def test_first_uses_of_a_task_at_the_same_time_make_one(service: Service) -> None:
+    runtime = service.runtime
+    starting = threading.Barrier(4)
+
+    def change(number: int) -> int:
+        starting.wait()
+        with runtime.database.write() as connection:
+            return tasks.change_profile(
+                connection, runtime.settings, "drill", {"pass_score": 90 + number}, Actor("test")
+            ).version
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(change, range(4)))
+    assert sorted(found) == [2, 3, 4, 5]
+    with runtime.database.read() as connection:
+        rows, _ = versions.list_versions(connection, "drill", 10, 0)
+    assert [row.version for row in rows] == [5, 4, 3, 2, 1]

@@ -25,7 +25,7 @@ from sopilot.store.tables import (
     videos,
 )
 from sopilot.store.times import now_text
-from sopilot.store.upsert import upsert
+from sopilot.store.upsert import insert_missing, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,12 +441,11 @@ def find_task(
     return None if row is None else dict(row._mapping)
 
 
-def insert_task(connection: Connection, columns: Mapping[str, object]) -> None:
-    """A new task from profile columns."""
+def insert_task(connection: Connection, columns: Mapping[str, object]) -> bool:
+    """A new task from profile columns; False when somebody else has just made it."""
     now = now_text()
-    connection.execute(
-        tasks.insert().values(uid=str(uuid.uuid4()), created_at=now, updated_at=now, **columns)
-    )
+    values = {"uid": str(uuid.uuid4()), "created_at": now, "updated_at": now, **columns}
+    return insert_missing(connection, tasks, ("task_id",), values)
 
 
 def update_task(connection: Connection, task_id: str, columns: Mapping[str, object]) -> None:

@@ -79,9 +79,12 @@ def ensure_task(connection: Connection, settings: Settings, task_id: str) -> Tas
     if row is not None:
         return profile_from_row(row)
     profile = default_profile(settings, task_id)
-    queries.insert_task(connection, profile_columns(profile))
-    versions.keep(connection, profile, (), SETTINGS.name)
-    return profile
+    if queries.insert_task(connection, profile_columns(profile)):
+        versions.keep(connection, profile, (), SETTINGS.name)
+        return profile
+    row = queries.find_task(connection, task_id)
+    assert row is not None
+    return profile_from_row(row)
 
 
 def task_opener(settings: Settings) -> Callable[[Connection, str], None]:
