@@ -46,6 +46,8 @@ from sopilot.sop.schemas import ScoreResult
 from sopilot.store.derived import list_derived
 from sopilot.worker import kinds_of
 
+BY = Actor("test")
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -167,7 +169,7 @@ def test_marked_steps_name_the_findings(runtime: Runtime) -> None:
         for index, name in enumerate(names)
     ]
     with runtime.database.write() as connection:
-        stored = tasks.replace_steps(connection, runtime.settings, "pilot_task", steps)
+        stored = tasks.replace_steps(connection, runtime.settings, "pilot_task", steps, BY)
     assert stored == tuple(steps)
     score_id = order(runtime, (1,), 2)
     work(runtime, score(runtime, score_id).job_id)
@@ -181,7 +183,7 @@ def test_steps_beyond_the_gold_end_the_job_with_their_place(runtime: Runtime) ->
     """They may have been stored before there was a gold to hold them against."""
     steps = [Step(0, span=TimeSpan(0.0, 5.0)), Step(1, span=TimeSpan(5.0, 99.0))]
     with runtime.database.write() as connection:
-        tasks.replace_steps(connection, runtime.settings, "pilot_task", steps)
+        tasks.replace_steps(connection, runtime.settings, "pilot_task", steps, BY)
     job = work(runtime, score(runtime, order(runtime, (1,), 2)).job_id)
     assert (job.state, job.error_code, job.attempt) == (JobState.FAILED, "BAD_STEPS", 1)
     assert "99 s" in (job.error_message or "")
@@ -258,11 +260,11 @@ def test_profiles_are_made_on_first_use_and_versioned(runtime: Runtime) -> None:
     with runtime.database.write() as connection:
         made = tasks.ensure_task(connection, settings, "drill")
         assert (made.version, made.pass_score) == (1, settings.default_pass_score)
-        changed = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0})
-        same = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0})
+        changed = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0}, BY)
+        same = tasks.change_profile(connection, settings, "drill", {"pass_score": 80.0}, BY)
         assert (changed.version, same.version) == (2, 2)
         with pytest.raises(Conflict):
-            tasks.change_profile(connection, settings, "drill", {"retrain_score": 81.0})
+            tasks.change_profile(connection, settings, "drill", {"retrain_score": 81.0}, BY)
     with runtime.database.read() as connection:
         assert tasks.get_profile(connection, settings, "drill") == changed
         assert tasks.get_profile(connection, settings, "pilot_task").task_name

@@ -11,7 +11,13 @@ from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sopilot.api.errors import interrupted, too_large, too_large_message, unexpected
+from sopilot.api.errors import (
+    interrupted,
+    too_large,
+    too_large_message,
+    unexpected,
+    unusable_address,
+)
 from sopilot.core.log import get_logger
 
 MAX_BODY_BYTES = 2 << 20
@@ -60,11 +66,8 @@ class Boundary:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                if limited is not receive and _announced_bytes(scope) > MAX_BODY_BYTES:
-                    await _drain(receive)
-                    await too_large(MAX_BODY_BYTES)(scope, receive, send_marked)
-                    return
-                await self._app(scope, limited, send_marked)
+                refusal = await _refusal(scope, receive, is_limited=limited is not receive)
+                await (refusal or self._app)(scope, limited, send_marked)
             except asyncio.CancelledError:
                 # The server stops and waits no longer; the client learns that a retry is in order.
                 if not has_started:
@@ -78,6 +81,21 @@ class Boundary:
 
 def _is_upload(scope: Scope) -> bool:
     return scope["method"] == "POST" and scope["path"] in _UPLOADS
+
+
+async def _refusal(scope: Scope, receive: Receive, *, is_limited: bool) -> ASGIApp | None:
+    """The answer to a request that no route need see, or None."""
+    if _has_nul(scope):
+        return unusable_address()
+    if is_limited and _announced_bytes(scope) > MAX_BODY_BYTES:
+        await _drain(receive)
+        return too_large(MAX_BODY_BYTES)
+    return None
+
+
+def _has_nul(scope: Scope) -> bool:
+    """Whether path or query hold the one character that no column can: it names nothing."""
+    return "\x00" in scope["path"] or b"%00" in scope.get("query_string", b"")
 
 
 def _announced_bytes(scope: Scope) -> int:

@@ -24,6 +24,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.InputError: 422,
     errors.BadUpload: 400,
     errors.FileTooLarge: 413,
+    errors.BatchRefused: 422,
     errors.BadSteps: 422,
     errors.BadSettings: 500,
     errors.InsufficientClips: 422,
@@ -163,6 +164,12 @@ def too_large_message(limit_bytes: int) -> str:
 def too_large(limit_bytes: int) -> JSONResponse:
     """The answer to a body that is no upload and exceeds the limit."""
     return envelope(413, errors.FileTooLarge.code, too_large_message(limit_bytes))
+
+
+def unusable_address() -> JSONResponse:
+    """The answer to a path or query with a NUL character, which no database stores."""
+    message = "the address holds a NUL character (%00), which no name has; leave it out"
+    return envelope(422, errors.InputError.code, message)
 
 
 def interrupted() -> JSONResponse:

@@ -15,7 +15,7 @@ from sopilot.core.records import Step, StepKind
 from sopilot.jobs.records import Job, JobState
 from sopilot.library.schemas import VideoRow
 from sopilot.sop.profile import MAX_WEIGHT, TaskProfile
-from sopilot.sop.queries import ScoreListRow, ScoreRow, TaskFigures
+from sopilot.sop.queries import ReviewRow, ScoreListRow, ScoreRow, TaskFigures
 from sopilot.sop.schemas import ScoreResult, SeverityCounts, Summary
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -156,9 +156,20 @@ class ScoreRequest(BaseModel):
     weights: WeightsRequest | None = None
 
 
+class ReviewItem(BaseModel):
+    """A person's verdict on a score."""
+
+    verdict: str
+    note: str | None
+    reviewer: str
+    created_at: str
+    updated_at: str
+
+
 class ScoreJobResponse(BaseModel):
     job_id: int
     score_job_id: str = Field(description="UUID of the same job; both are accepted in paths.")
+    kind: Literal["score", "ensemble"]
     status: JobStatus
     progress: float = Field(description="0-1.")
     task_id: str
@@ -168,7 +179,7 @@ class ScoreJobResponse(BaseModel):
     score: float | None
     result: ScoreResult | None
     weights: dict[str, float] | None
-    review: None = Field(default=None, description="Human verdict; none yet.")
+    review: ReviewItem | None = Field(description="A person's verdict; null where there is none.")
     requested_by: str
     error: str | None
     error_code: str | None
@@ -185,16 +196,20 @@ class ScoreJobListItem(BaseModel):
     score_job_id: str
     gold_video_id: int
     trainee_video_id: int
+    kind: Literal["score", "ensemble"]
     status: JobStatus
     score: float | None
     decision: str | None
     severity_counts: SeverityCounts | None
     score_band: str | None
     task_id: str
+    requested_by: str
     created_at: str
+    queued_at: str
     updated_at: str
     finished_at: str | None
     error: str | None
+    error_message: str | None
 
 
 class ScorePage(BaseModel):
@@ -411,8 +426,8 @@ def ingest_failure(video: VideoRow, job: Job) -> SopilotError:
     return error_from_record(code, job.error_message or "the ingest was cancelled", details)
 
 
-def score_job(row: ScoreRow) -> ScoreJobResponse:
-    """A score job with its result, under the names of both interfaces."""
+def score_job(row: ScoreRow, review: ReviewRow | None = None) -> ScoreJobResponse:
+    """A score job with its result and review, under the names of both interfaces."""
     fields = {
         "job_id": row.id,
         "score_job_id": row.uid,
@@ -421,7 +436,7 @@ def score_job(row: ScoreRow) -> ScoreJobResponse:
         "error_code": row.error_code if row.status == "failed" else None,
         "error_message": row.error_message if row.status == "failed" else None,
         "queued_at": row.created_at,
-        "review": None,
+        "review": None if review is None else ReviewItem(**_pick(ReviewItem, review)),
     }
     return ScoreJobResponse(**_pick(ScoreJobResponse, row, **fields))
 
@@ -434,7 +449,9 @@ def score_item(row: ScoreListRow) -> ScoreJobListItem:
         "score_job_id": row.uid,
         "severity_counts": summary.severity_counts if summary else None,
         "score_band": summary.score_band if summary else None,
+        "queued_at": row.created_at,
         "error": row.error_message if row.status == "failed" else None,
+        "error_message": row.error_message if row.status == "failed" else None,
     }
     return ScoreJobListItem(**_pick(ScoreJobListItem, row, **fields))
 

@@ -127,13 +127,14 @@ def _score_all(
 
 def _define_steps(runtime: Runtime, suite: Sequence[PlannedFilm]) -> None:
     """The task's step definitions: names, and bounds in the gold as the generator drew them."""
+    from sopilot.cli.local import requester
     from sopilot.evaluation.demo import film_planned
     from sopilot.evaluation.generated.film import gold_steps
     from sopilot.sop.tasks import replace_steps
 
     steps: tuple[Step, ...] = gold_steps(film_planned(suite[0]))
     with runtime.database.write() as connection:
-        replace_steps(connection, runtime.settings, TASK_ID, steps)
+        replace_steps(connection, runtime.settings, TASK_ID, steps, requester())
 
 
 def _add(runtime: Runtime, path: Path, role: Role) -> tuple[int, int]:

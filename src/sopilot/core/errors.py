@@ -3,6 +3,7 @@
 SopilotError
 ├── InputError               the caller's data is wrong
 │   ├── BadUpload            no video, empty, too short, outside the limits (FileTooLarge)
+│   ├── BatchRefused         some pairs of a batch cannot be scored
 │   ├── BadSteps             a steps file or step definition that cannot be used
 │   ├── BadSettings          a configuration that cannot be honoured
 │   ├── InsufficientClips    too few clips to compare
@@ -60,6 +61,10 @@ class BadUpload(InputError):
 
 class FileTooLarge(BadUpload):
     code = "FILE_TOO_LARGE"
+
+
+class BatchRefused(InputError):
+    code = "BATCH_REFUSED"
 
 
 class BadSteps(InputError):

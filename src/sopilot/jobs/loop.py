@@ -6,7 +6,7 @@ Called by worker.py in each process of the pool, and inline by the command line.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -113,16 +113,28 @@ def run_until_finished(
             _watch(worker, job, poll_sec)
 
 
-def cancel_job(database: Database, kinds: Kinds, job_id: int | str) -> Job:
+def cancel_job(
+    database: Database,
+    kinds: Kinds,
+    job_id: int | str,
+    on_request: Callable[[Connection, Job], None] | None = None,
+) -> Job:
     """Cancel a job: a queued one at once, with its kind's clean-up; a running one when its worker
     looks (within a second).
+
+    on_request: told of it in the same transaction, after the clean-up; the clean-up's error then
+    has the detail `is_recorded`, so that it need not say the same.
 
     Raises JobFinished for a job in an end state, JobNotFound.
     """
     with database.write() as connection:
         job = request_cancel(connection, job_id)
         if job.state is JobState.CANCELLED:
-            _clean_up(connection, kinds, job, JobCancelled(f"job {job.id} was cancelled"))
+            details = {"is_recorded": on_request is not None}
+            error = JobCancelled(f"job {job.id} was cancelled", details)
+            _clean_up(connection, kinds, job, error)
+        if on_request is not None:
+            on_request(connection, job)
     return job
 
 

@@ -100,3 +100,21 @@ def decide(
         return Verdict("needs_review", "remark_to_review", reason, "needs_review")
     band: ScoreBand = "excellent" if score >= excellent_from(high) else "passing"
     return Verdict("pass", "score_above_threshold", f"score >= pass_score ({high})", band)
+
+
+def verdict_on(
+    score: float,
+    findings: Sequence[Finding],
+    profile: TaskProfile,
+    steps: Mapping[int, Step],
+    is_comparable: bool,
+) -> Verdict:
+    """`decide`, with the critical deviations and grave remarks counted. steps: by index."""
+    severities = [severity_of(item, profile, steps) for item in findings]
+    return decide(
+        score,
+        profile,
+        severities.count(Severity.CRITICAL),
+        grave_remark_count=sum(is_grave_remark(item, profile, steps) for item in findings),
+        is_comparable=is_comparable,
+    )

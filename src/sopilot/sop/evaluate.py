@@ -10,13 +10,17 @@ import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from sopilot.core.errors import (
+    BatchRefused,
     BlobNotFound,
+    Conflict,
     InputError,
     InsufficientClips,
+    NotFound,
     ProducerMismatch,
     TaskMismatch,
     VideoNotGold,
@@ -31,6 +35,7 @@ from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks
 from sopilot.sop.compare import ALGORITHM, compare_with
+from sopilot.sop.ensemble import alone_results, ensemble_record
 from sopilot.sop.interval import REPLICATES, score_interval
 from sopilot.sop.learn import fit
 from sopilot.sop.profile import TaskProfile, Weights, parse_weights
@@ -52,12 +57,22 @@ class ScoreOrder:
     """What shall be scored; the first gold is the reference of the steps.
 
     weights: overrides. steps: marked in the first gold, in the place of the task's definitions.
+    kind: ensemble asks for what each gold alone finds as well.
     """
 
     gold_video_ids: tuple[int, ...]
     trainee_video_id: int
     weights: Mapping[str, float | None] | None = None
     steps: tuple[Step, ...] | None = None
+    kind: Literal["score", "ensemble"] = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a check of an order found out."""
+
+    trainee: VideoRow
+    weights: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +92,62 @@ def submit(runtime: Runtime, connection: Connection, order: ScoreOrder, by: Acto
     Raises VideoNotFound, VideoNotReady, VideoNotGold, TaskMismatch, TaskNotAllowed,
     InsufficientClips, ProducerMismatch, or InputError for weights that cannot be used.
     """
+    return _queue(runtime, connection, order, _checked(runtime, connection, order), by)
+
+
+def submit_all(
+    runtime: Runtime, connection: Connection, orders: Sequence[ScoreOrder], by: Actor
+) -> list[ScoreRow]:
+    """Check every order, then queue them all, in the caller's transaction.
+
+    Raises BatchRefused that names every order which `submit` would refuse; then none is queued.
+    """
+    checked: list[_Checked] = []
+    refused: list[dict[str, Any]] = []
+    for index, order in enumerate(orders):
+        try:
+            checked.append(_checked(runtime, connection, order))
+        except (InputError, NotFound, Conflict) as error:
+            refused.append({"index": index, "code": error.code, "message": error.message})
+    if refused:
+        first = refused[0]
+        raise BatchRefused(
+            f"{len(refused)} of {len(orders)} pairs cannot be scored, none was queued; the first "
+            f"is pairs[{first['index']}]: {first['message']}",
+            {"errors": refused},
+        )
+    pairs = zip(orders, checked, strict=True)
+    return [_queue(runtime, connection, order, found, by) for order, found in pairs]
+
+
+def submit_ensemble(
+    runtime: Runtime, connection: Connection, order: ScoreOrder, by: Actor
+) -> ScoreRow:
+    """`submit` for golds that a person listed. Raises Conflict unless they are 1 to 10 different
+    ones, and as `submit`."""
+    golds = order.gold_video_ids
+    if not 1 <= len(golds) <= MAX_GOLDS or len(set(golds)) < len(golds):
+        raise Conflict(
+            f"{len(golds)} golds were given, {len(set(golds))} of them different; give 1 to "
+            f"{MAX_GOLDS} different ones",
+            {"given": len(golds), "different": len(set(golds)), "most": MAX_GOLDS},
+        )
+    return submit(runtime, connection, order, by)
+
+
+def _checked(runtime: Runtime, connection: Connection, order: ScoreOrder) -> _Checked:
     golds = [library.get_video(connection, video_id) for video_id in order.gold_video_ids]
     trainee = library.get_video(connection, order.trainee_video_id)
-    _check(runtime, connection, golds, trainee)
+    check_videos(runtime, connection, golds, trainee)
     profile = tasks.ensure_task(connection, runtime.settings, trainee.task_id)
     weights = parse_weights(order.weights, profile.weights).as_dict() if order.weights else None
+    return _Checked(trainee, weights)
+
+
+def _queue(
+    runtime: Runtime, connection: Connection, order: ScoreOrder, checked: _Checked, by: Actor
+) -> ScoreRow:
+    trainee = checked.trainee
     uid = str(uuid.uuid4())
     job = jobs.enqueue(
         connection,
@@ -97,10 +163,15 @@ def submit(runtime: Runtime, connection: Connection, order: ScoreOrder, by: Acto
         task_id=trainee.task_id,
         gold_video_ids=order.gold_video_ids,
         trainee_video_id=trainee.id,
-        weights=weights,
+        weights=checked.weights,
         requested_by=by.name,
+        kind=order.kind,
     )
-    detail = {"gold_video_ids": [*order.gold_video_ids], "trainee_video_id": trainee.id}
+    detail = {
+        "kind": order.kind,
+        "gold_video_ids": [*order.gold_video_ids],
+        "trainee_video_id": trainee.id,
+    }
     record(
         connection,
         by,
@@ -116,7 +187,8 @@ def resubmit(runtime: Runtime, connection: Connection, score: int | str, by: Act
     """Queue the same comparison again, as a new score. Raises ScoreNotFound and as submit."""
     old = queries.get_score(connection, score)
     given = _given_steps(connection, old)
-    order = ScoreOrder(old.gold_video_ids, old.trainee_video_id, old.weights, given)
+    kind: Literal["score", "ensemble"] = "ensemble" if old.kind == "ensemble" else "score"
+    order = ScoreOrder(old.gold_video_ids, old.trainee_video_id, old.weights, given, kind)
     return submit(runtime, connection, order, by)
 
 
@@ -128,8 +200,8 @@ def evaluate(
     Raises ProducerMismatch, InsufficientClips, BadSteps, BlobNotFound when features are gone.
     """
     case = _load_case(runtime, score_uid)
-    golds = [_features(runtime, video) for video in case.golds]
-    trainee = _features(runtime, case.trainee)
+    golds = [stored_features(runtime, video) for video in case.golds]
+    trainee = stored_features(runtime, case.trainee)
     progress(0.1)
     steps = _steps_for(case)
     require_two_steps(golds[0], steps)
@@ -137,7 +209,7 @@ def evaluate(
     progress(0.3)
     comparison = compare_with(model, trainee)
     weights = _weights(case)
-    progress(0.5)
+    progress(0.4)
     interval = score_interval(
         model,
         trainee,
@@ -154,13 +226,20 @@ def evaluate(
         interval=interval,
         replicate_count=REPLICATES,
     )
+    if case.row.kind == "ensemble":
+        alone = alone_results(
+            model, golds, trainee, lambda share: progress(0.6 + 0.4 * share), case.profile, weights
+        )
+        ids = case.row.gold_video_ids
+        result = result.model_copy(update={"ensemble": ensemble_record(result, ids, alone)})
     progress(1.0)
     return case.row, result
 
 
-def _check(
+def check_videos(
     runtime: Runtime, connection: Connection, golds: Sequence[VideoRow], trainee: VideoRow
 ) -> None:
+    """Refuse videos that cannot be compared; raises as `submit`."""
     if not 1 <= len(golds) <= MAX_GOLDS or len({gold.id for gold in golds}) < len(golds):
         raise InputError(f"{len(golds)} golds were given; give 1 to {MAX_GOLDS} different ones")
     for gold in golds:
@@ -260,7 +339,8 @@ def _seed(case: _Case) -> int:
     return zlib.crc32(text.encode())
 
 
-def _features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
+def stored_features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
+    """The features that a ready video was analysed into. Raises BlobNotFound."""
     with runtime.database.read() as connection:
         stored = find_derived(connection, video.sha256, FEATURES, video.producer or "")
     if stored is None or not runtime.blobs.exists("derived", stored.blob_sha256):

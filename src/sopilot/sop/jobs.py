@@ -6,12 +6,13 @@ its job.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
 
 from sopilot.core.errors import JobCancelled, SopilotError
-from sopilot.core.records import WORKER
+from sopilot.core.records import WORKER, Actor
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
@@ -43,9 +44,27 @@ def score_videos(runtime: Runtime, context: JobContext) -> None:
 
 def score_ended(connection: Connection, job: Job, error: SopilotError) -> None:
     """What a failed or cancelled `sop.score` job leaves in the audit log."""
+    if error.details.get("is_recorded"):
+        return
     row = queries.get_score(connection, str(job.payload["score_uid"]))
     action = Action.SCORE_CANCELLED if isinstance(error, JobCancelled) else Action.SCORE_FAILED
     audit(connection, action, row, "failed", {"code": error.code})
+
+
+def cancel_recorder(row: ScoreRow, by: Actor) -> Callable[[Connection, Job], None]:
+    """What records, in the transaction of the request, who cancelled a score."""
+
+    def record_cancel(connection: Connection, job: Job) -> None:
+        record(
+            connection,
+            by,
+            Action.SCORE_CANCELLED,
+            f"score:{row.id}",
+            task_id=row.task_id,
+            detail={"was_running": not job.is_finished},
+        )
+
+    return record_cancel
 
 
 def audit(

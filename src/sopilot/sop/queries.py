@@ -16,13 +16,25 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.library.schemas import VideoRow
 from sopilot.sop.fates import StepFate
 from sopilot.store.ids import row_name
-from sopilot.store.tables import jobs, score_reviews, score_steps, scores, task_steps, tasks, videos
+from sopilot.store.tables import (
+    jobs,
+    score_reviews,
+    score_steps,
+    scores,
+    task_steps,
+    tasks,
+    videos,
+)
 from sopilot.store.times import now_text
+from sopilot.store.upsert import insert_missing, upsert
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A score with the state of its job. result: the public record, None until completed."""
+    """A score with the state of its job. result: the public record, None until completed.
+
+    kind: score, or ensemble (a verdict by several golds that also says what each alone finds).
+    """
 
     id: int
     uid: str
@@ -32,6 +44,7 @@ class ScoreRow:
     gold_video_ids: tuple[int, ...]
     trainee_video_id: int
     weights: Mapping[str, float] | None
+    kind: str
     score: float | None
     decision: str | None
     result: Mapping[str, Any] | None
@@ -55,9 +68,11 @@ class ScoreListRow:
     task_id: str
     gold_video_id: int
     trainee_video_id: int
+    kind: str
     score: float | None
     decision: str | None
     summary: Mapping[str, Any] | None
+    requested_by: str
     created_at: str
     updated_at: str
     status: str
@@ -96,9 +111,11 @@ _LISTED = (
     scores.c.task_id,
     scores.c.gold_video_id,
     scores.c.trainee_video_id,
+    scores.c.kind,
     scores.c.score,
     scores.c.decision,
     scores.c.result["summary"].label("summary"),
+    scores.c.requested_by,
     scores.c.created_at,
     scores.c.updated_at,
     jobs.c.state.label("status"),
@@ -161,6 +178,7 @@ def insert_score(
     trainee_video_id: int,
     weights: Mapping[str, float] | None,
     requested_by: str,
+    kind: str = "score",
 ) -> int:
     """A new row without result; returns its id. The first gold is the reference of the steps."""
     now = now_text()
@@ -174,6 +192,7 @@ def insert_score(
             trainee_video_id=trainee_video_id,
             weights=dict(weights) if weights else None,
             requested_by=requested_by,
+            kind=kind,
             created_at=now,
             updated_at=now,
         )
@@ -209,6 +228,203 @@ def store_result(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreState:
+    """How far a score is; small enough to be asked for again and again."""
+
+    id: int
+    status: str
+    progress: float
+    score: float | None
+    decision: str | None
+    error_message: str | None
+
+
+def get_score_state(connection: Connection, score: int | str) -> ScoreState:
+    """The state of an id or uid. Raises ScoreNotFound."""
+    wanted = row_name(score)
+    named = scores.c.id == wanted if isinstance(wanted, int) else scores.c.uid == wanted
+    row = connection.execute(
+        select(
+            scores.c.id,
+            jobs.c.state.label("status"),
+            jobs.c.progress,
+            scores.c.score,
+            scores.c.decision,
+            jobs.c.error_message,
+        )
+        .select_from(_scores_and_jobs)
+        .where(named)
+    ).one_or_none()
+    if row is None:
+        raise ScoreNotFound(f"there is no score job {wanted}; GET /score lists them")
+    return ScoreState(**row._mapping)
+
+
+# ---- reviews ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """What a person decided about a score."""
+
+    verdict: str
+    note: str | None
+    reviewer: str
+    created_at: str
+    updated_at: str
+
+
+def find_review(connection: Connection, score_id: int) -> ReviewRow | None:
+    """The review of a score, or None."""
+    row = connection.execute(
+        select(*(score_reviews.c[name] for name in ReviewRow.__dataclass_fields__)).where(
+            score_reviews.c.score_id == score_id
+        )
+    ).one_or_none()
+    return None if row is None else ReviewRow(**row._mapping)
+
+
+def put_review(
+    connection: Connection, score_id: int, verdict: str, note: str | None, reviewer: str
+) -> None:
+    """Write the review of a score, in the place of an earlier one."""
+    now = now_text()
+    values = {
+        "score_id": score_id,
+        "verdict": verdict,
+        "note": note,
+        "reviewer": reviewer[:128],
+        "created_at": now,
+        "updated_at": now,
+    }
+    upsert(connection, score_reviews, ("score_id",), values, keep=("created_at",))
+
+
+# ---- completed scores in pieces ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A completed score as it is judged anew."""
+
+    id: int
+    weights: Mapping[str, float] | None
+    score: float
+    decision: str
+    profile_version: int
+    result: Mapping[str, Any]
+
+
+def completed_results(
+    connection: Connection, task_id: str, after_id: int, limit: int
+) -> list[StoredResult]:
+    """The next completed scores of a task by id."""
+    rows = connection.execute(
+        select(*(scores.c[name] for name in StoredResult.__dataclass_fields__))
+        .where(scores.c.task_id == task_id, scores.c.id > after_id, scores.c.result.is_not(None))
+        .order_by(scores.c.id)
+        .limit(limit)
+    )
+    return [StoredResult(**row._mapping) for row in rows]
+
+
+def replace_result(
+    connection: Connection,
+    score_id: int,
+    result: Mapping[str, Any],
+    *,
+    score: float,
+    decision: str,
+    profile_version: int,
+) -> None:
+    """Put a new judgement in the place of a stored one; when it was completed stays."""
+    connection.execute(
+        scores.update()
+        .where(scores.c.id == score_id)
+        .values(
+            result=dict(result),
+            score=score,
+            decision=decision,
+            profile_version=profile_version,
+            updated_at=now_text(),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFilter:
+    """Which completed scores an export holds; None = all. since, before: UTC texts."""
+
+    task_id: str | None = None
+    site_id: str | None = None
+    operator_id_hash: str | None = None
+    decision: str | None = None
+    since: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """A completed score as a line of the export; metrics: part of the result."""
+
+    id: int
+    task_id: str
+    gold_video_id: int
+    trainee_video_id: int
+    operator_id_hash: str | None
+    site_id: str | None
+    score: float
+    decision: str
+    metrics: Mapping[str, Any]
+    created_at: str
+    finished_at: str | None
+
+
+def export_rows(
+    connection: Connection, chosen: ExportFilter, below_id: int | None, limit: int
+) -> list[ExportRow]:
+    """The next completed scores, newest first, whose id is below the given one."""
+    matching: ColumnElement[bool] = scores.c.result.is_not(None)
+    for column, value in (
+        (scores.c.task_id, chosen.task_id),
+        (videos.c.site_id, chosen.site_id),
+        (videos.c.operator_id_hash, chosen.operator_id_hash),
+        (scores.c.decision, chosen.decision),
+    ):
+        if value is not None:
+            matching &= column == value
+    if chosen.since is not None:
+        matching &= scores.c.completed_at >= chosen.since
+    if chosen.before is not None:
+        matching &= scores.c.completed_at < chosen.before
+    if below_id is not None:
+        matching &= scores.c.id < below_id
+    rows = connection.execute(
+        select(
+            scores.c.id,
+            scores.c.task_id,
+            scores.c.gold_video_id,
+            scores.c.trainee_video_id,
+            videos.c.operator_id_hash,
+            videos.c.site_id,
+            scores.c.score,
+            scores.c.decision,
+            scores.c.result["metrics"].label("metrics"),
+            scores.c.created_at,
+            jobs.c.finished_at,
+        )
+        .select_from(_scores_and_jobs.join(videos, scores.c.trainee_video_id == videos.c.id))
+        .where(matching)
+        .order_by(scores.c.id.desc())
+        .limit(limit)
+    )
+    return [ExportRow(**row._mapping) for row in rows]
+
+
+# ---- steps of scores, tasks -------------------------------------------------------------------
+
+
 def replace_score_steps(connection: Connection, score_id: int, fates: Sequence[StepFate]) -> None:
     """Put these rows in the place of what is stored about a score's steps."""
     connection.execute(score_steps.delete().where(score_steps.c.score_id == score_id))
@@ -238,18 +454,20 @@ def delete_scores(connection: Connection, score_ids: Sequence[int]) -> None:
     connection.execute(scores.delete().where(scores.c.id.in_(score_ids)))
 
 
-def find_task(connection: Connection, task_id: str) -> Mapping[str, Any] | None:
-    """The columns of a task's row, or None."""
-    row = connection.execute(select(tasks).where(tasks.c.task_id == task_id)).one_or_none()
+def find_task(
+    connection: Connection, task_id: str, *, lock: bool = False
+) -> Mapping[str, Any] | None:
+    """The columns of a task's row, or None. lock: until the end of the transaction."""
+    query = select(tasks).where(tasks.c.task_id == task_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else dict(row._mapping)
 
 
-def insert_task(connection: Connection, columns: Mapping[str, object]) -> None:
-    """A new task from profile columns."""
+def insert_task(connection: Connection, columns: Mapping[str, object]) -> bool:
+    """A new task from profile columns; False when somebody else has just made it."""
     now = now_text()
-    connection.execute(
-        tasks.insert().values(uid=str(uuid.uuid4()), created_at=now, updated_at=now, **columns)
-    )
+    values = {"uid": str(uuid.uuid4()), "created_at": now, "updated_at": now, **columns}
+    return insert_missing(connection, tasks, ("task_id",), values)
 
 
 def update_task(connection: Connection, task_id: str, columns: Mapping[str, object]) -> None:

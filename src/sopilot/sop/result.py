@@ -14,7 +14,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.sop import comments, schemas
 from sopilot.sop.calibrate import Calibration
 from sopilot.sop.comparison import Comparison, EventType, Finding
-from sopilot.sop.decision import count_severities, decide, is_grave_remark, severity_of
+from sopilot.sop.decision import count_severities, severity_of, verdict_on
 from sopilot.sop.notes import notes_of
 from sopilot.sop.profile import Severity, TaskProfile, Weights
 from sopilot.sop.score import Score, score_comparison
@@ -81,19 +81,17 @@ def build_result(
     )
     return schemas.ScoreResult(
         score=score.total,
-        summary=_summary(score.total, profile, severities, comparison),
+        summary=summary_of(
+            score.total, profile, comparison.findings, steps, comparison.is_comparable
+        ),
         metrics=_metrics(comparison, score),
         deviations=deviations,
         boundaries=_boundaries(comparison),
         alignment=_alignment(comparison),
         confidence=confidence,
         uncertainty=_uncertainty(confidence, gold_count or len(ids.gold_video_ids) or 1),
-        step_contributions=_contributions(comparison, score),
-        unassigned_deductions=[
-            schemas.Deduction(type=finding.type.value, amount=points)
-            for finding, points in zip(comparison.findings, score.finding_points, strict=True)
-            if not _owners(finding, steps)
-        ],
+        step_contributions=contributions_of(steps, comparison.findings, score.finding_points),
+        unassigned_deductions=unassigned(steps, comparison.findings, score.finding_points),
         time_compliance=_time_compliance(comparison),
         timeline=_timeline(comparison, deviations),
         gold_video_id=ids.gold_video_ids[0] if ids.gold_video_ids else None,
@@ -170,19 +168,16 @@ def _gold_order(findings: Sequence[Finding]) -> list[int]:
     return sorted(range(len(findings)), key=key)
 
 
-def _summary(
-    total: float, profile: TaskProfile, severities: Sequence[Severity], comparison: Comparison
+def summary_of(
+    total: float,
+    profile: TaskProfile,
+    findings: Sequence[Finding],
+    steps: Mapping[int, Step],
+    is_comparable: bool,
 ) -> schemas.Summary:
-    counts = count_severities(severities)
-    steps = {step.index: step for step in comparison.steps}
-    remarks = sum(is_grave_remark(item, profile, steps) for item in comparison.findings)
-    verdict = decide(
-        total,
-        profile,
-        counts[Severity.CRITICAL],
-        grave_remark_count=remarks,
-        is_comparable=comparison.is_comparable,
-    )
+    """The verdict on a score and findings, with its numbers and its line. steps: by index."""
+    counts = count_severities(severity_of(item, profile, steps) for item in findings)
+    verdict = verdict_on(total, findings, profile, steps, is_comparable)
     ja, en = comments.summary_comment(total, verdict.decision, counts, verdict.basis)
     return schemas.Summary(
         decision=verdict.decision,
@@ -223,20 +218,25 @@ def _metrics(comparison: Comparison, score: Score) -> schemas.Metrics:
         over_time_ratio=_round(longer, 4),
         dtw_normalized_cost=_round(comparison.normalized_cost, 4),
         total_steps=len(comparison.steps),
-        penalty_breakdown=schemas.PenaltyBreakdown(
-            miss_penalty=score.weight_points["w_miss"],
-            swap_penalty=score.weight_points["w_swap"],
-            dev_penalty=score.weight_points["w_dev"],
-            time_penalty=score.weight_points["w_time"],
-            conformity_penalty=score.conformity_points,
-            total_penalty=score.loss_points,
-        ),
+        penalty_breakdown=penalties_of(score),
         structural=schemas.StructuralRecord(
             order_violation_ratio=_round(terms.order_violation_ratio, 4),
             duplicate_ratio=_round(terms.duplicate_ratio, 4),
             temporal_drift=_round(terms.temporal_drift, 4),
             local_similarity_gap=_round(terms.local_similarity_gap, 4),
         ),
+    )
+
+
+def penalties_of(score: Score) -> schemas.PenaltyBreakdown:
+    """Who lost how many points."""
+    return schemas.PenaltyBreakdown(
+        miss_penalty=score.weight_points["w_miss"],
+        swap_penalty=score.weight_points["w_swap"],
+        dev_penalty=score.weight_points["w_dev"],
+        time_penalty=score.weight_points["w_time"],
+        conformity_penalty=score.conformity_points,
+        total_penalty=score.loss_points,
     )
 
 
@@ -258,6 +258,7 @@ def _deviation(
         type=finding.type.value,
         legacy_type=LEGACY_TYPE.get(finding.type),
         step_index=finding.step_index,
+        gold_step=finding.step_index,
         other_step_index=finding.other_step_index,
         severity=severity.value,
         severity_ja=label_ja,
@@ -383,13 +384,26 @@ def _owners(finding: Finding, steps: Mapping[int, Step]) -> list[int]:
     return [index for index in both if index is not None and index in steps]
 
 
-def _contributions(comparison: Comparison, score: Score) -> list[schemas.StepContribution]:
-    steps = {step.index: step for step in comparison.steps}
+def unassigned(
+    steps: Mapping[int, Step], findings: Sequence[Finding], points: Sequence[float]
+) -> list[schemas.Deduction]:
+    """The losses that belong to no step. points: one per finding."""
+    return [
+        schemas.Deduction(type=finding.type.value, amount=amount)
+        for finding, amount in zip(findings, points, strict=True)
+        if not _owners(finding, steps)
+    ]
+
+
+def contributions_of(
+    steps: Mapping[int, Step], findings: Sequence[Finding], points: Sequence[float]
+) -> list[schemas.StepContribution]:
+    """What every step earned and lost. points: one per finding."""
     deductions: dict[int, list[schemas.Deduction]] = {index: [] for index in steps}
     missed: set[int] = set()
-    for finding, points in zip(comparison.findings, score.finding_points, strict=True):
+    for finding, lost in zip(findings, points, strict=True):
         owners = _owners(finding, steps)
-        for index, amount in zip(owners, _halves(points, len(owners)), strict=True):
+        for index, amount in zip(owners, _halves(lost, len(owners)), strict=True):
             deductions[index].append(schemas.Deduction(type=finding.type.value, amount=amount))
         if finding.type is EventType.MISSING_STEP:
             missed.update(owners)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Decision = Literal["pass", "needs_review", "retrain", "fail"]
 DecisionBasis = Literal[
@@ -105,6 +105,7 @@ class Deviation(Record):
     type: DeviationType = Field(description="What kind of difference was found.")
     legacy_type: str | None = Field(description="Name of the type in the older interface.")
     step_index: int | None = Field(description="0-based step; null where no step is meant.")
+    gold_step: int | None = Field(description="Same as step_index, older name.")
     other_step_index: int | None = Field(
         description="Partner of a swap, or the step whose action is shown instead."
     )
@@ -142,6 +143,14 @@ class Deviation(Record):
     )
     distance: float | None = Field(description="Distance of the span where that is the evidence.")
     mean_distance: float | None = Field(description="Same as distance, older name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, value: object) -> object:
+        # Records that were stored before the alias have the step only.
+        if isinstance(value, dict) and "step_index" in value:
+            return {"gold_step": value["step_index"], **value}
+        return value
 
 
 class Boundaries(Record):
@@ -256,6 +265,7 @@ class NoteRecord(Record):
         "similar_steps",
         "steps_proposed",
         "golds_missing",
+        "interval_dropped",
     ]
     text_ja: str
     text_en: str
@@ -269,6 +279,54 @@ class CalibrationRecord(Record):
     golds_missing: int = Field(ge=0, description="Further golds that a calibration needs.")
     price_factor: float = Field(description="What the order edits' thresholds are multiplied by.")
     unlike_factor: float = Field(description="The same for steps that are done differently.")
+
+
+class FindingRecord(Record):
+    """What a gold alone finds, as much as a new decision needs."""
+
+    type: DeviationType
+    step_index: int | None
+    other_step_index: int | None
+    strength: float
+    certainty: CertaintyName
+
+
+class AloneRecord(Record):
+    gold_video_id: int
+    score: float
+    decision: Decision
+    conformity: float
+    is_comparable: bool
+    findings: list[FindingRecord]
+
+
+class EnsembleError(Record):
+    gold_video_id: int
+    error: str = Field(description="Why this gold alone gave no score.")
+
+
+class EnsembleRecord(Record):
+    """Several golds: the result itself is one comparison with all of them."""
+
+    consensus_score: float = Field(description="The result's score: one fused comparison.")
+    mean_score: float | None = Field(description="Of individual_scores, like the next three.")
+    min_score: float | None
+    max_score: float | None
+    std_score: float | None
+    agreement: Literal["high", "medium", "low"] | None = Field(
+        description="std_score < 3 high, < 8 medium, else low."
+    )
+    gold_count: int = Field(ge=1)
+    individual_scores: list[float] = Field(
+        description="What each gold alone gives, in the order of individual_results."
+    )
+    individual_results: list[AloneRecord]
+    best_gold_video_id: int | None = Field(
+        description="The gold that alone gives the most; it decides nothing."
+    )
+    errors: list[EnsembleError]
+    decision: Decision
+    decision_source: Literal["consensus"]
 
 
 class ScoreResult(Record):
@@ -318,3 +376,6 @@ class ScoreResult(Record):
     algorithm: str = Field(description="Version of the comparison and score method.")
     profile_version: int
     producers: dict[str, ProducerRecord] = Field(description="What made the arrays compared.")
+    ensemble: EnsembleRecord | None = Field(
+        default=None, description="Only where several golds were asked for one by one as well."
+    )

@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
-from sopilot.sop.comparison import Comparison, EventType, Finding
+from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.profile import Weights
 
 WeightName = Literal["w_miss", "w_swap", "w_dev", "w_time"]
@@ -84,14 +84,28 @@ def conformity_loss_nats(conformity: float) -> float:
     return -math.log(min(1.0, max(LEAST_CONFORMITY, conformity)))
 
 
-def total_score(comparison: Comparison, weights: Weights | None = None) -> float:
+class Judged(Protocol):
+    """What a score is made of: a `Comparison`, or what is stored of one."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What went differently."""
+        ...
+
+    @property
+    def conformity(self) -> float:
+        """0-1."""
+        ...
+
+
+def total_score(comparison: Judged, weights: Weights | None = None) -> float:
     """The score alone, 0-100, not rounded; what the interval's replicates need."""
     used = weights or Weights()
     nats = math.fsum(finding_loss_nats(finding, used) for finding in comparison.findings)
     return 100.0 * math.exp(-nats - conformity_loss_nats(comparison.conformity))
 
 
-def score_comparison(comparison: Comparison, weights: Weights | None = None) -> Score:
+def score_comparison(comparison: Judged, weights: Weights | None = None) -> Score:
     """The score and who lost how much of it.
 
     The total loss is shared in proportion to the -ln(1 - p_e) of the findings and of conformity,

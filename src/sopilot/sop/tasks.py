@@ -1,19 +1,21 @@
 """Tasks of the installation: profiles and step definitions between database rows and records.
 
 A task's row is made with its first video, score or definition, from the settings' defaults; after
-that only explicit changes touch it. Reading a task that has no row yet answers the defaults.
+that only explicit changes touch it; each is a new version (`sop.versions`) and is audited. Reading
+a task that has no row yet answers the defaults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from sopilot.core.config import Settings
 from sopilot.core.errors import InputError, TaskNotAllowed, TaskNotFound
-from sopilot.core.records import Step
-from sopilot.sop import queries
+from sopilot.core.records import Actor, Step, plain
+from sopilot.sop import queries, versions
 from sopilot.sop.profile import (
     TaskProfile,
     new_profile,
@@ -21,8 +23,11 @@ from sopilot.sop.profile import (
     profile_from_row,
     update_profile,
 )
+from sopilot.store.audit import Action, record
 
 MAX_TASK_ID_LENGTH = 128
+SETTINGS = Actor("system:settings")
+"""Who made a task's first version: nobody, it holds the defaults."""
 
 
 def check_task(settings: Settings, task_id: str) -> None:
@@ -74,8 +79,12 @@ def ensure_task(connection: Connection, settings: Settings, task_id: str) -> Tas
     if row is not None:
         return profile_from_row(row)
     profile = default_profile(settings, task_id)
-    queries.insert_task(connection, profile_columns(profile))
-    return profile
+    if queries.insert_task(connection, profile_columns(profile)):
+        versions.keep(connection, profile, (), SETTINGS.name)
+        return profile
+    row = queries.find_task(connection, task_id)
+    assert row is not None
+    return profile_from_row(row)
 
 
 def task_opener(settings: Settings) -> Callable[[Connection, str], None]:
@@ -88,24 +97,111 @@ def task_opener(settings: Settings) -> Callable[[Connection, str], None]:
 
 
 def change_profile(
-    connection: Connection, settings: Settings, task_id: str, changes: Mapping[str, object]
+    connection: Connection,
+    settings: Settings,
+    task_id: str,
+    changes: Mapping[str, object],
+    by: Actor,
 ) -> TaskProfile:
-    """Apply a partial change; the version grows when something differs.
+    """Apply a partial change; a new version and an audit row when something differs.
 
     Raises InputError for a bad value, Conflict when retrain_score would exceed pass_score.
     """
-    old = ensure_task(connection, settings, task_id)
+    old = _locked(connection, settings, task_id)
     new = update_profile(old, changes)
-    if new is not old:
-        queries.update_task(connection, task_id, profile_columns(new))
+    if new is old:
+        return old
+    steps = queries.list_steps(connection, task_id)
+    _store(connection, old, new, steps, steps, by)
+    before, after = profile_columns(old), profile_columns(new)
+    names = [name for name in after if after[name] != before[name]]
+    _record(
+        connection,
+        by,
+        Action.PROFILE_CHANGED,
+        new,
+        {"old": {n: before[n] for n in names}, "new": {n: after[n] for n in names}},
+    )
     return new
 
 
 def replace_steps(
-    connection: Connection, settings: Settings, task_id: str, steps: Sequence[Step]
+    connection: Connection, settings: Settings, task_id: str, steps: Sequence[Step], by: Actor
 ) -> tuple[Step, ...]:
-    """Put these definitions in the place of all earlier ones (already validated)."""
-    ensure_task(connection, settings, task_id)
+    """Put these definitions in the place of all earlier ones (already validated).
+
+    Like a change of the profile: a new version and an audit row when something differs.
+    """
+    _change_steps(connection, settings, task_id, tuple(steps), by, Action.STEPS_CHANGED)
+    return queries.list_steps(connection, task_id)
+
+
+def forget_steps(connection: Connection, settings: Settings, task_id: str, by: Actor) -> int:
+    """Remove a task's step definitions; how many there were. Unknown tasks have none."""
+    if queries.find_task(connection, task_id) is None:
+        return 0
+    return _change_steps(connection, settings, task_id, (), by, Action.STEPS_DELETED)
+
+
+def _change_steps(
+    connection: Connection,
+    settings: Settings,
+    task_id: str,
+    steps: tuple[Step, ...],
+    by: Actor,
+    action: Action,
+) -> int:
+    """How many definitions there were before."""
+    old = _locked(connection, settings, task_id)
+    before = queries.list_steps(connection, task_id)
+    if steps == before:
+        return len(before)
+    new = replace(old, version=old.version + 1)
     queries.delete_steps(connection, task_id)
     queries.insert_steps(connection, task_id, steps)
-    return queries.list_steps(connection, task_id)
+    _store(connection, old, new, before, steps, by)
+    rows = {step.index: plain(step) for step in before}, {step.index: plain(step) for step in steps}
+    changed = [i for i in sorted({*rows[0], *rows[1]}) if rows[0].get(i) != rows[1].get(i)]
+    old_rows, new_rows = ([side[i] for i in changed if i in side] for side in rows)
+    _record(connection, by, action, new, {"old": old_rows, "new": new_rows})
+    return len(before)
+
+
+def _locked(connection: Connection, settings: Settings, task_id: str) -> TaskProfile:
+    """The profile, held until the transaction ends: two changes get two versions."""
+    ensure_task(connection, settings, task_id)
+    row = queries.find_task(connection, task_id, lock=True)
+    assert row is not None
+    return profile_from_row(row)
+
+
+def _store(
+    connection: Connection,
+    old: TaskProfile,
+    new: TaskProfile,
+    old_steps: Sequence[Step],
+    steps: Sequence[Step],
+    by: Actor,
+) -> None:
+    # A task that is older than the versions has none yet.
+    if not versions.is_kept(connection, old):
+        versions.keep(connection, old, old_steps, versions.UNKNOWN)
+    queries.update_task(connection, new.task_id, profile_columns(new))
+    versions.keep(connection, new, steps, by.name)
+
+
+def _record(
+    connection: Connection,
+    by: Actor,
+    action: Action,
+    profile: TaskProfile,
+    detail: Mapping[str, object],
+) -> None:
+    record(
+        connection,
+        by,
+        action,
+        f"task:{profile.task_id}",
+        task_id=profile.task_id,
+        detail={"version": profile.version, **detail},
+    )

@@ -32,6 +32,19 @@ def upsert(
     )
 
 
+def insert_missing(
+    connection: Connection, table: Table, key_columns: Sequence[str], values: Mapping[str, Any]
+) -> bool:
+    """Insert a row unless there is one of the same key; whether it was inserted.
+
+    On a server it waits for another transaction that inserts the same key.
+    """
+    statement = _insert(connection, table).values(dict(values))
+    statement = statement.on_conflict_do_nothing(index_elements=list(key_columns))
+    done = connection.execute(statement.returning(table.c[key_columns[0]]))
+    return done.first() is not None
+
+
 def _insert(connection: Connection, table: Table) -> Any:
     # Each dialect is loaded where it is used: PostgreSQL's takes longer than a short command.
     if connection.dialect.name == "sqlite":

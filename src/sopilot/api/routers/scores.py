@@ -18,6 +18,7 @@ from sopilot.api.schemas import (
 from sopilot.jobs.loop import cancel_job
 from sopilot.sop import queries
 from sopilot.sop.evaluate import ScoreOrder, resubmit, submit
+from sopilot.sop.jobs import cancel_recorder
 from sopilot.worker import kinds_of
 
 router = APIRouter(tags=["scores"])
@@ -64,15 +65,16 @@ def list_scores(
 def get_score(job_id: ScoreId, _: Viewer, runtime: RuntimeDep) -> Response:
     """State of the job, with the result when it is completed and the error when it failed."""
     with runtime.database.read() as connection:
-        return answer(score_job(queries.get_score(connection, job_id)))
+        row = queries.get_score(connection, job_id)
+        return answer(score_job(row, queries.find_review(connection, row.id)))
 
 
 @router.post("/score/{job_id}/cancel", summary="Cancel a score job", responses=failures(404, 409))
-def cancel_score(job_id: ScoreId, _: Operator, runtime: RuntimeDep) -> ScoreJobResponse:
+def cancel_score(job_id: ScoreId, who: Operator, runtime: RuntimeDep) -> ScoreJobResponse:
     """A waiting job is cancelled at once, a running one as soon as its worker looks."""
     with runtime.database.read() as connection:
         row = queries.get_score(connection, job_id)
-    cancel_job(runtime.database, kinds_of(runtime), row.job_id)
+    cancel_job(runtime.database, kinds_of(runtime), row.job_id, cancel_recorder(row, who.by))
     with runtime.database.read() as connection:
         return score_job(queries.get_score(connection, job_id))
 

@@ -1,0 +1,121 @@
+"""The progress of a score as server-sent events, read from the job's row again and again.
+
+Nothing is kept between two looks, so a stream can be taken up at any server, also after a restart:
+an event's id says which state it told, and a client that names it hears of later states only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+
+from fastapi import Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from starlette.concurrency import run_in_threadpool
+
+from sopilot.api.schemas_scores import StreamEvent
+from sopilot.core.errors import ScoreNotFound, SopilotError
+from sopilot.core.log import get_logger
+from sopilot.runtime import Runtime
+from sopilot.sop.queries import ScoreState, get_score_state
+
+HEARTBEAT_SEC = 15.0
+RECONNECT_MS = 2000
+_LOOK_SEC = 0.25
+"""How soon a stream notices that the server stops."""
+
+_ENDS = frozenset({"completed", "failed", "cancelled"})
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+_log = get_logger(__name__)
+
+
+async def score_stream(
+    runtime: Runtime,
+    score: str,
+    poll_sec: float,
+    last_event_id: str | None,
+    is_stopping: Callable[[], bool],
+) -> Response:
+    """The stream; 204, which tells browsers to come no more, for a client that heard the end.
+
+    Raises ScoreNotFound.
+    """
+    state = await run_in_threadpool(_look, runtime, score)
+    if last_event_id == _end_id(state) and state.status in _ENDS:
+        return Response(status_code=204)
+    events = _events(runtime, state, poll_sec, last_event_id, is_stopping)
+    return EventSourceResponse(events, headers=_HEADERS)
+
+
+async def _events(
+    runtime: Runtime,
+    state: ScoreState,
+    poll_sec: float,
+    told: str | None,
+    is_stopping: Callable[[], bool],
+) -> AsyncIterator[bytes]:
+    yield format_sse_event(retry=RECONNECT_MS, comment=f"score job {state.id}")
+    spoke = time.monotonic()
+    while True:
+        if _state_id(state) != told:
+            told, spoke = _state_id(state), time.monotonic()
+            yield _status_event(state, told)
+        if state.status in _ENDS:
+            yield _done_event(state)
+            return
+        wake = time.monotonic() + poll_sec
+        while (left := wake - time.monotonic()) > 0:
+            if is_stopping():
+                return
+            await asyncio.sleep(min(left, _LOOK_SEC))
+        if time.monotonic() - spoke >= HEARTBEAT_SEC:
+            spoke = time.monotonic()
+            yield KEEPALIVE_COMMENT
+        try:
+            state = await run_in_threadpool(_look, runtime, str(state.id))
+        except ScoreNotFound as error:
+            yield _error_event(error)
+            return
+        except SopilotError as error:
+            # The database does not answer for now: the client comes back and goes on.
+            _log.warning("stream.interrupted", code=error.code, reason=error.message)
+            return
+
+
+def _look(runtime: Runtime, score: str) -> ScoreState:
+    with runtime.database.read() as connection:
+        return get_score_state(connection, score)
+
+
+def _state_id(state: ScoreState) -> str:
+    return f"{state.id}.{state.status}.{round(state.progress * 100)}"
+
+
+def _end_id(state: ScoreState) -> str:
+    return f"{state.id}.done"
+
+
+def _status_event(state: ScoreState, event_id: str) -> bytes:
+    told = StreamEvent(
+        job_id=state.id,
+        status=state.status,
+        progress=state.progress,
+        score=state.score,
+        decision=state.decision,
+        error=state.error_message if state.status == "failed" else None,
+    )
+    return format_sse_event(
+        event="status", id=event_id, data_str=told.model_dump_json(exclude_none=True)
+    )
+
+
+def _done_event(state: ScoreState) -> bytes:
+    data = f'{{"job_id":{state.id},"final_status":"{state.status}"}}'
+    return format_sse_event(event="done", id=_end_id(state), data_str=data)
+
+
+def _error_event(error: SopilotError) -> bytes:
+    return format_sse_event(event="error", data_str=json.dumps({"error": error.message}))
