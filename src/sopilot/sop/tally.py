@@ -1,0 +1,133 @@
+"""Counts of completed scores by operator and site, and the figures made of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+TrendDirection = Literal["improving", "stable", "declining"]
+
+RANKED = 5
+RANKED_FROM_JOBS = 3
+"""An operator with fewer scores is not ranked. Source: contract 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many scores there are, of which decisions and in which range of points."""
+
+    job_count: int = 0
+    score_sum: float = 0.0
+    min_score: float | None = None
+    max_score: float | None = None
+    pass_count: int = 0
+    fail_count: int = 0
+    needs_review_count: int = 0
+    retrain_count: int = 0
+    from_90_count: int = 0
+    from_80_count: int = 0
+    from_70_count: int = 0
+
+    @property
+    def avg_score(self) -> float | None:
+        """Mean score; None where there is none."""
+        return round(self.score_sum / self.job_count, 2) if self.job_count else None
+
+    @property
+    def compliance_rate(self) -> float | None:
+        """Share of passes, 0-1; None where there is no score."""
+        return rate(self.pass_count, self.job_count)
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        counts = {
+            item.name: getattr(self, item.name) + getattr(other, item.name)
+            for item in fields(self)
+            if not item.name.startswith(("min", "max"))
+        }
+        lows = [t.min_score for t in (self, other) if t.min_score is not None]
+        highs = [t.max_score for t in (self, other) if t.max_score is not None]
+        return Tally(
+            **counts, min_score=min(lows, default=None), max_score=max(highs, default=None)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The scores of one operator at one site; None where the video names none."""
+
+    operator_id: str | None
+    site_id: str | None
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The scores of one operator or one site. name: None where the video names none."""
+
+    name: str | None
+    tally: Tally
+
+
+def rate(count: int, total: int) -> float | None:
+    """count / total with four digits, 0-1; None of nothing."""
+    return round(count / total, 4) if total else None
+
+
+def total_of(groups: Iterable[Group]) -> Tally:
+    """All groups together."""
+    total = Tally()
+    for group in groups:
+        total = total.plus(group.tally)
+    return total
+
+
+def by_operator(groups: Iterable[Group]) -> tuple[Share, ...]:
+    """Best mean score first."""
+    return _shares(groups, lambda group: group.operator_id)
+
+
+def by_site(groups: Iterable[Group]) -> tuple[Share, ...]:
+    """Best mean score first."""
+    return _shares(groups, lambda group: group.site_id)
+
+
+def _shares(groups: Iterable[Group], name_of: Callable[[Group], str | None]) -> tuple[Share, ...]:
+    found: dict[str | None, Tally] = {}
+    for group in groups:
+        name = name_of(group)
+        found[name] = found.get(name, Tally()).plus(group.tally)
+    shares = [Share(name, tally) for name, tally in found.items()]
+    return tuple(sorted(shares, key=lambda s: (-(s.tally.avg_score or 0.0), s.name or "")))
+
+
+def ranked_operators(shares: Sequence[Share]) -> tuple[Share, ...]:
+    """Operators with enough scores, best share of passes first; equal ones by mean score, name."""
+    able = [s for s in shares if s.name is not None and s.tally.job_count >= RANKED_FROM_JOBS]
+    return tuple(
+        sorted(
+            able,
+            key=lambda s: (
+                -(s.tally.pass_count / s.tally.job_count),
+                -(s.tally.score_sum / s.tally.job_count),
+                s.name or "",
+            ),
+        )
+    )
+
+
+def direction(first: tuple[int, int], last: tuple[int, int]) -> TrendDirection:
+    """Where the share of passes goes, from (passes, scores) of the earlier and the later half.
+
+    More than 0.05 apart counts, exactly 0.05 does not; computed in whole numbers. Source: contract
+    5.
+    """
+    (first_passes, first_count), (last_passes, last_count) = first, last
+    weight = first_count * last_count
+    difference = 20 * (last_passes * first_count - first_passes * last_count)
+    if weight and difference > weight:
+        return "improving"
+    if weight and difference < -weight:
+        return "declining"
+    return "stable"
