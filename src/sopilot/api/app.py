@@ -29,6 +29,7 @@ from sopilot.core.config import Settings, load_settings
 from sopilot.core.log import get_logger
 from sopilot.library.remove import sweep
 from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop.memo import Memo
 from sopilot.worker import embedded_pool
 
 ROUTERS = (
@@ -78,6 +79,7 @@ def create_app(
         lifespan=_lifespan(settings, runtime, with_workers=with_workers),
     )
     app.state.settings = settings
+    app.state.analytics_memo = Memo()
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
         route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)

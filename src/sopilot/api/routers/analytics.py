@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from sopilot.api.auth import Access, Operator, Principal, Viewer
 from sopilot.api.deps import RuntimeDep, answer, failures
@@ -27,6 +27,7 @@ from sopilot.api.schemas_analytics import (
 from sopilot.core.errors import Forbidden, InputError
 from sopilot.sop import analytics
 from sopilot.sop.analytics_queries import ScoreFilter
+from sopilot.sop.memo import Memo
 from sopilot.sop.period import MAX_DAYS, read_period
 
 router = APIRouter(tags=["analytics"], prefix="/analytics")
@@ -73,10 +74,17 @@ async def _filter(
         ),
     ] = None,
 ) -> ScoreFilter:
-    first, end = read_period(days, since, until, datetime.now(UTC))
+    # By the minute, so that the same question asked again is the same question.
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    first, end = read_period(days, since, until, now)
     return ScoreFilter(task_id or None, site_id or None, operator_id_hash or None, first, end)
 
 
+async def _memo(request: Request) -> Memo:
+    return cast(Memo, request.app.state.analytics_memo)
+
+
+MemoDep = Annotated[Memo, Depends(_memo)]
 Chosen = Annotated[ScoreFilter, Depends(_filter)]
 
 
@@ -107,11 +115,14 @@ def _for_one(chosen: ScoreFilter, operator_id: str) -> ScoreFilter:
     response_model=AnalyticsResponse,
     responses=failures(404, 422),
 )
-def get_overview(chosen: Chosen, who: Viewer, runtime: RuntimeDep) -> Response:
+def get_overview(chosen: Chosen, who: Viewer, runtime: RuntimeDep, memo: MemoDep) -> Response:
     """Counts, means, distribution, operators, sites, the latest scores and the reviews."""
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
-        found = analytics.overview(connection, _for_all(chosen, who))
+        wanted = _for_all(chosen, who)
+        found = memo.get(
+            connection, ("overview", wanted), lambda: analytics.overview(connection, wanted)
+        )
     return answer(analytics_response(found))
 
 
@@ -121,11 +132,14 @@ def get_overview(chosen: Chosen, who: Viewer, runtime: RuntimeDep) -> Response:
     response_model=ComplianceResponse,
     responses=failures(404, 422),
 )
-def get_compliance(chosen: Chosen, who: Viewer, runtime: RuntimeDep) -> Response:
+def get_compliance(chosen: Chosen, who: Viewer, runtime: RuntimeDep, memo: MemoDep) -> Response:
     """The share of passes, where it leads, and the operators with the most and the fewest."""
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
-        found = analytics.compliance(connection, _for_all(chosen, who))
+        wanted = _for_all(chosen, who)
+        found = memo.get(
+            connection, ("compliance", wanted), lambda: analytics.compliance(connection, wanted)
+        )
     return answer(compliance_response(found))
 
 
