@@ -21,6 +21,7 @@ from sopilot.api.schemas_analytics import (
 from sopilot.core.config import load_settings
 from sopilot.sop import analytics
 from sopilot.sop.analytics_queries import ScoreFilter
+from sopilot.sop.memo import Memo
 from sopilot.store.engine import Database
 from sopilot.store.tables import videos
 from sopilot.store.times import text_of
@@ -349,3 +350,26 @@ def test_nothing_gives_whole_answers_without_numbers(database: Database) -> None
     assert (projection.model_type, projection.projected_scores) == ("insufficient_data", [])
     assert (projection.trajectory, projection.evaluations_to_certification) == (None, None)
     assert (advice.overall_assessment, advice.recommendations) == ("データなし", [])
+
+
+def test_an_answer_is_kept_until_something_changes(database: Database) -> None:
+    memo, made = Memo(), []
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    with database.read() as connection:
+        assert [memo.get(connection, "question", make) for _ in range(3)] == [0, 0, 0]
+        assert memo.get(connection, "another", make) == 1
+    filled(database, [Made()])
+    with database.read() as connection:
+        assert [memo.get(connection, "question", make) for _ in range(2)] == [2, 2]
+
+
+def test_only_the_last_answers_are_kept(database: Database) -> None:
+    memo, made = Memo(size=2), []
+    with database.read() as connection:
+        for question in ("a", "b", "a", "c", "a", "b"):
+            memo.get(connection, question, lambda question=question: made.append(question))
+    assert made == ["a", "b", "c", "b"]
