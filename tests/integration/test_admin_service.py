@@ -15,6 +15,7 @@ from sopilot.api.app import create_app
 from sopilot.core.errors import StoreError
 from sopilot.jobs.queries import claim, enqueue, fail
 from sopilot.library.add import INGEST_KIND
+from sopilot.ops.restore import verify_backup
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.audit import rows_from
 from sopilot.store.tables import ui_sessions
@@ -114,3 +115,15 @@ def test_the_queue_shows_each_job_where_it_is(client: Caller, runtime: Runtime) 
 @pytest.mark.parametrize("path", ["/admin/db-stats", "/ops/queue", "/api/v1/admin/db-stats"])
 def test_administration_is_closed_without_credentials(client: Caller, path: str) -> None:
     assert client.get(path, headers={"X-API-Key": "wrong"}).status_code == 401
+
+
+def test_a_backup_is_named_without_the_servers_path(client: Caller, runtime: Runtime) -> None:
+    answer = client.post("/admin/backup")
+    if not runtime.database.is_sqlite:
+        assert answer.json()["error"]["code"] == "CONFIGURATION_ERROR"
+        return
+    assert str(runtime.blobs.root) not in answer.text
+    path = runtime.blobs.root / "backups" / answer.json()["name"]
+    assert verify_backup(path)["counts"]["audit_log"] == 0
+    with runtime.database.read() as connection:
+        assert [*rows_from(connection)][-1]["action"] == "backup.made"

@@ -7,6 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
+class BackupMade(BaseModel):
+    name: str
+    backup_path: str = Field(description="Same as name; it lies below the data folder's backups.")
+    timestamp: str
+    file_count: int
+
+
 class Optimized(BaseModel):
     status: Literal["optimized"] = "optimized"
     size_before_bytes: int

@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from sopilot.api.auth import Admin, Operator
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.queues import read_queues
-from sopilot.api.schemas_admin import DatabaseFigures, Optimized, QueueResponse
+from sopilot.api.schemas_admin import BackupMade, DatabaseFigures, Optimized, QueueResponse
 from sopilot.ops import queries
+from sopilot.ops.backup import backup_name, make_backup
 from sopilot.store.audit import Action, record
 
 router = APIRouter(tags=["administration"])
@@ -21,6 +22,18 @@ def get_db_stats(_: Admin, runtime: RuntimeDep) -> DatabaseFigures:
         counts = queries.count_rows(connection)
     size = queries.database_size_bytes(runtime.database)
     return DatabaseFigures(tables=counts, db_size_bytes=size, db_size_human=_human(size))
+
+
+@router.post("/admin/backup", summary="Back up the data", responses=failures(422))
+def backup(who: Admin, runtime: RuntimeDep) -> BackupMade:
+    """A backup in the folder `backups` of the data folder; recorded in the audit log."""
+    folder = runtime.blobs.root / "backups"
+    name = backup_name()
+    made = make_backup(runtime, folder / name)
+    figures = {"file_count": len(made["files"])}
+    with runtime.database.write() as connection:
+        record(connection, who.by, Action.BACKUP_MADE, f"backup:{name}", detail=figures)
+    return BackupMade(name=name, backup_path=name, timestamp=made["created_at"], **figures)
 
 
 @router.post("/admin/optimize", summary="Tidy the database", responses=failures())
