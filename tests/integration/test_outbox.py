@@ -6,10 +6,12 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +28,12 @@ from sopilot.jobs.outbox import (
     deliver_due,
     enqueue_event,
     settle_delivery,
+    signature,
 )
 from sopilot.store.engine import Database
 from sopilot.store.tables import outbox
 from sopilot.store.times import now_text
+from sopilot.worker import embedded_pool
 
 EVENT = {"job_id": 7, "score": 81.5, "decision": "pass", "task_id": "t"}
 
@@ -188,3 +192,22 @@ def test_a_rolled_back_cause_leaves_no_row(database: Database) -> None:
 def test_only_web_addresses_are_taken(url: str) -> None:
     with pytest.raises(BadSettings, match="http"):
         load_settings(webhook_url=url)
+
+
+def test_a_worker_process_delivers_with_the_secret(
+    sqlite_database: Database, ear: Ear, tmp_path: Path
+) -> None:
+    _queue(sqlite_database)
+    settings = load_settings(
+        data_dir=tmp_path,
+        score_workers=1,
+        webhook_url=f"http://127.0.0.1:{ear.port}/hook",
+        webhook_secret="secret",
+    )
+    deadline = time.monotonic() + 60
+    with embedded_pool(settings):
+        while not ear.heard and time.monotonic() < deadline:
+            time.sleep(0.05)
+    [(headers, body)] = ear.heard
+    stamp = int(headers["x-sopilot-signature"].split(",")[0].removeprefix("t="))
+    assert headers["x-sopilot-signature"] == signature("secret", stamp, body)
