@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sopilot.core.config import Settings
@@ -11,6 +13,7 @@ from sopilot.jobs.transport import TableTransport, Transport
 from sopilot.media.faces import check_mask
 from sopilot.store.blobs import Blobs, open_blobs
 from sopilot.store.engine import Database, open_database
+from sopilot.store.occupancy import occupy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Runtime:
     blobs: Blobs
     embedder: Embedder
     transport: Transport
+    claim: int | None = None
+    """Descriptor of the data folder's shared lock."""
 
 
 def open_runtime(settings: Settings) -> Runtime:
@@ -32,10 +37,18 @@ def open_runtime(settings: Settings) -> Runtime:
     check_mask(settings)
     blobs = open_blobs(settings.data_dir)
     embedder = open_embedder(settings)
-    database = open_database(settings.resolved_database_url)
-    return Runtime(settings, database, blobs, embedder, TableTransport())
+    claim = occupy(blobs.root)
+    try:
+        database = open_database(settings.resolved_database_url)
+    except BaseException:
+        os.close(claim)
+        raise
+    return Runtime(settings, database, blobs, embedder, TableTransport(), claim)
 
 
 def close_runtime(runtime: Runtime) -> None:
     """Close every connection."""
     runtime.database.close()
+    if runtime.claim is not None:
+        with suppress(OSError):  # closed already
+            os.close(runtime.claim)

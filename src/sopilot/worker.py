@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sopilot.core.log import configure_logging
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import Kind
 from sopilot.jobs.loop import Kinds, run_worker
+from sopilot.jobs.outbox import deliver_due, receiver_of, start_outbox
 from sopilot.jobs.pool import WorkerPool
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
@@ -31,7 +33,10 @@ def kinds_of(runtime: Runtime) -> Kinds:
             lambda context: ingest_video(runtime, context, _boundaries),
             on_failure=lambda connection, job, error: fail_video(runtime, connection, job, error),
         ),
-        SCORE_KIND: Kind(lambda context: score_videos(runtime, context), on_failure=score_ended),
+        SCORE_KIND: Kind(
+            lambda context: score_videos(runtime, context),
+            on_failure=lambda connection, job, error: score_ended(runtime, connection, job, error),
+        ),
     }
 
 
@@ -44,8 +49,10 @@ def _boundaries(path: Path) -> tuple[int, ...]:
 
 def embedded_pool(settings: Settings) -> WorkerPool:
     """The worker processes of a single-machine installation; start and stop them with it."""
-    arguments = {"settings": settings.model_dump_json(exclude={"api_key"})}
-    return WorkerPool(_TARGET, arguments, settings.score_workers)
+    values = settings.model_dump(mode="json", exclude={"api_key", "webhook_secret"})
+    if settings.webhook_secret is not None:  # a dump masks it; the order goes through a pipe
+        values["webhook_secret"] = settings.webhook_secret.get_secret_value()
+    return WorkerPool(_TARGET, {"settings": json.dumps(values)}, settings.score_workers)
 
 
 def run_embedded(arguments: Mapping[str, Any], stop: Stop) -> None:
@@ -65,7 +72,11 @@ def run_standalone(settings: Settings, *, burst: bool = False) -> None:
 
 def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     runtime = open_runtime(settings)
+    receiver = receiver_of(settings)
+    thread = None
     try:
+        if receiver is not None and not is_burst:
+            thread = start_outbox(runtime.database, receiver, stop)
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -74,5 +85,9 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
             transport=runtime.transport,
             is_burst=is_burst,
         )
+        if receiver is not None and is_burst:
+            deliver_due(runtime.database, receiver, stop)
     finally:
+        if thread is not None and stop.is_set():
+            thread.join(settings.webhook_timeout_sec)
         close_runtime(runtime)

@@ -15,6 +15,7 @@ from sopilot.api.boundary import Boundary
 from sopilot.api.errors import install_error_handlers
 from sopilot.api.openapi import Service
 from sopilot.api.routers import (
+    admin,
     analytics,
     docs,
     ops,
@@ -41,6 +42,7 @@ ROUTERS = (
     score_views.router,
     tasks.router,
     analytics.router,
+    admin.router,
 )
 ALIAS_PREFIXES = ("/api/v1", "/sop")
 """The same routes are served below these; the documentation shows the short form."""

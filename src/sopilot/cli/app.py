@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import database, demo, score, serve, settings
+from sopilot.cli import backup, database, demo, score, serve, settings
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("config")(settings.config)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(database.app, name="db")
 
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -176,6 +177,28 @@ class Settings(BaseSettings):
         validation_alias=_names("SOPILOT_INGEST_SYNC_WAIT_SEC"),
         description="Longest wait of an upload call in the mode `auto` before it answers 202.",
     )
+
+    # Webhook (operations)
+    webhook_url: str = Field(
+        default="", description="Receives score.completed and score.failed; empty = none."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Signs deliveries in `X-SOPilot-Signature`; empty = unsigned."
+    )
+    webhook_timeout_sec: float = Field(
+        default=5.0, gt=0, le=60, description="How long a delivery may take."
+    )
+    webhook_max_attempts: int = Field(
+        default=12, ge=1, le=100, description="Failed deliveries before one is given up."
+    )
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and (address.scheme not in {"http", "https"} or not address.hostname):
+            raise ValueError("give an http:// or https:// address with a host, or leave it empty")
+        return value
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ SopilotError
 │   ├── TaskMismatch         gold and trainee do not belong together (ProducerMismatch)
 │   └── TaskNotAllowed       a foreign task while the primary task is enforced
 ├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
-├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost
+├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost, DataFolderInUse
 ├── Unauthorized             no or wrong credentials
 ├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
@@ -20,7 +20,8 @@ SopilotError
 ├── ReportError              a report cannot be typeset
 ├── StoreError               the database or a blob cannot be read or written (retryable)
 │   ├── DiskFull             no space left, or the folder is not writable
-│   └── SchemaTooNew         the database was made by a newer version
+│   ├── SchemaTooNew         the database was made by a newer version
+│   └── BackupDamaged        a backup that is incomplete or was changed
 ├── WorkerLost               a child process died while working on a job (retryable)
 ├── PortInUse                the service cannot listen on its address
 └── JobCancelled             the operator cancelled the job
@@ -141,6 +142,10 @@ class LeaseLost(Conflict):
     code = "LEASE_LOST"
 
 
+class DataFolderInUse(Conflict):
+    code = "DATA_FOLDER_IN_USE"
+
+
 class Unauthorized(SopilotError):
     code = "UNAUTHORIZED"
 
@@ -188,6 +193,11 @@ class DiskFull(StoreError):
 
 class SchemaTooNew(StoreError):
     code = "SCHEMA_TOO_NEW"
+    retryable = False
+
+
+class BackupDamaged(StoreError):
+    code = "BACKUP_DAMAGED"
     retryable = False
 
 

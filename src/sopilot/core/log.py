@@ -1,6 +1,7 @@
 """Structured logs: one JSON object per line, or plain text, always on stderr.
 
-Events are named `noun.verb`; fields follow the contract (`ts, level, logger, msg` plus context).
+Events are named `noun.verb`; fields follow the contract (`ts, level, logger, msg, exc`
+plus context).
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     ]
     render: Any
     if form == "json":
-        shared += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("msg")]
+        shared += [
+            structlog.processors.format_exc_info,
+            _exception_as_exc,
+            structlog.processors.EventRenamer("msg"),
+        ]
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         render = structlog.dev.ConsoleRenderer(
@@ -47,6 +52,12 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def _exception_as_exc(_logger: Any, _method: str, fields: Any) -> Any:
+    if "exception" in fields:
+        fields["exc"] = fields.pop("exception")
+    return fields
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sopilot.core.errors import JobCancelled, SopilotError
 from sopilot.core.records import WORKER, Actor
 from sopilot.jobs.context import JobContext
+from sopilot.jobs.outbox import enqueue_event
 from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
 from sopilot.sop import queries
@@ -39,15 +40,19 @@ def score_videos(runtime: Runtime, context: JobContext) -> None:
         )
         queries.replace_score_steps(connection, row.id, step_fates(result))
         detail = {"score": result.score, "decision": result.summary.decision}
+        announce(runtime, connection, "score.completed", row, detail)
         audit(connection, Action.SCORE_COMPLETED, row, "ok", detail)
 
 
-def score_ended(connection: Connection, job: Job, error: SopilotError) -> None:
-    """What a failed or cancelled `sop.score` job leaves in the audit log."""
+def score_ended(runtime: Runtime, connection: Connection, job: Job, error: SopilotError) -> None:
+    """What a failed or cancelled `sop.score` job leaves in the audit log and the outbox."""
     if error.details.get("is_recorded"):
         return
     row = queries.get_score(connection, str(job.payload["score_uid"]))
     action = Action.SCORE_CANCELLED if isinstance(error, JobCancelled) else Action.SCORE_FAILED
+    if action is Action.SCORE_FAILED:
+        reason = {"score": None, "decision": None, "error_code": error.code, "error": error.message}
+        announce(runtime, connection, "score.failed", row, reason)
     audit(connection, action, row, "failed", {"code": error.code})
 
 
@@ -65,6 +70,22 @@ def cancel_recorder(row: ScoreRow, by: Actor) -> Callable[[Connection, Job], Non
         )
 
     return record_cancel
+
+
+def announce(
+    runtime: Runtime, connection: Connection, event: str, row: ScoreRow, detail: dict[str, Any]
+) -> None:
+    """Leave a webhook to be delivered, where one is configured."""
+    if not runtime.settings.webhook_url:
+        return
+    payload = {
+        "job_id": row.id,
+        "score_job_id": row.uid,
+        "task_id": row.task_id,
+        "gold_video_id": row.gold_video_id,
+        "trainee_video_id": row.trainee_video_id,
+    }
+    enqueue_event(connection, event, payload | detail)
 
 
 def audit(

@@ -66,6 +66,27 @@ class Database:
         for action in actions:
             action()
 
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """A connection on which every statement stands alone, for what no transaction may hold.
+
+        Raises StoreError when the database does not answer or is locked.
+        """
+        if not self.is_sqlite:
+            engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            with _named_faults(), engine.connect() as connection:
+                yield connection
+            return
+        address = self.engine.url
+        single = create_engine(
+            address, connect_args={"timeout": BUSY_TIMEOUT_SEC, "isolation_level": None}
+        )
+        try:
+            with _named_faults(), single.connect() as connection:
+                yield connection
+        finally:
+            single.dispose()
+
     def ping(self) -> None:
         """Ask for a sign of life. Raises StoreError when the database does not answer."""
         with self.read() as connection:

@@ -1,0 +1,40 @@
+"""What waits and what runs, per queue, read from the job rows."""
+
+from __future__ import annotations
+
+from sopilot.api.schemas_admin import QueueBackend, QueueResponse, QueueState
+from sopilot.jobs.queries import count_jobs
+from sopilot.jobs.records import JobState
+from sopilot.library.add import INGEST_KIND
+from sopilot.ops.queries import later_jobs
+from sopilot.runtime import Runtime
+from sopilot.sop.evaluate import SCORE_KIND
+from sopilot.store.times import now_text
+
+_KINDS = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": "sop.train"}
+
+
+def read_queues(runtime: Runtime) -> QueueResponse:
+    """Every documented queue in one snapshot. Raises StoreError."""
+    with runtime.database.read() as connection:
+        counts = count_jobs(connection)
+        later = later_jobs(connection)
+    jobs = {}
+    for key, kind in _KINDS.items():
+        states = {str(state): counts.get((kind, state), 0) for state in JobState}
+        jobs[key] = states | {"total": sum(states.values())}
+    queues = [
+        QueueState(
+            key=key,
+            name=f"sopilot_{key}",
+            queued=jobs[key]["queued"],
+            started=jobs[key]["running"],
+            failed=jobs[key]["failed"],
+            finished=jobs[key]["completed"],
+            deferred=0,
+            scheduled=later.get(kind, 0),
+        )
+        for key, kind in _KINDS.items()
+    ]
+    backend = QueueBackend(backend="inline", redis_ok=None, error=None, queues=queues)
+    return QueueResponse(generated_at=now_text(), runtime_mode="embedded", queue=backend, jobs=jobs)

@@ -1,0 +1,68 @@
+"""`sopilot backup` and `sopilot restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sopilot.cli.output import ExitCode, complain, note
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
+]
+
+
+def backup(
+    target: Annotated[str, typer.Argument(help="New file or a folder; or the word verify.")],
+    file: Annotated[Path | None, typer.Argument(help="After verify: the backup.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Back up database and files while the service works; `backup verify FILE` checks one."""
+    from sopilot.core.errors import BackupDamaged, InputError
+
+    if target == "verify" and file is not None:
+        from sopilot.ops.restore import verify_backup
+
+        try:
+            manifest = verify_backup(file)
+        except BackupDamaged as error:
+            complain(f"{error.code}: {error.message}")
+            raise typer.Exit(ExitCode.INTEGRITY) from error
+        typer.echo(f"{file}: whole, {len(manifest['files'])} files of {manifest['created_at']}")
+        return
+    if file is not None:
+        raise InputError(f"one target is enough, got {target} and {file}")
+    from sopilot.cli.local import opened, requester
+    from sopilot.core.config import load_settings
+    from sopilot.ops.backup import make_backup
+    from sopilot.store.audit import Action, record
+
+    with opened(load_settings(data_dir=data_dir)) as runtime:
+        made = make_backup(runtime, Path(target))
+        name = Path(made["path"]).name
+        with runtime.database.write() as connection:
+            record(connection, requester(), Action.BACKUP_MADE, f"backup:{name}")
+    typer.echo(made["path"])
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="The backup.")],
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing data.")] = False,
+) -> None:
+    """Verify a backup and put it in the place of a data folder's content."""
+    from sopilot.core.config import load_settings
+    from sopilot.core.errors import BackupDamaged
+    from sopilot.ops.restore import restore_backup
+
+    folder = load_settings(data_dir=data_dir).data_dir
+    try:
+        aside = restore_backup(file, folder, is_forced=force)
+    except BackupDamaged as error:
+        complain(f"{error.code}: {error.message}")
+        raise typer.Exit(ExitCode.INTEGRITY) from error
+    if aside is not None:
+        note(f"the old data lies in {aside}; delete it when it is not needed any more")
+    typer.echo(str(folder.resolve()))
