@@ -10,6 +10,8 @@ from sopilot.embed.open import open_embedder
 from sopilot.jobs.transport import TableTransport, Transport
 from sopilot.store.blobs import Blobs, open_blobs
 from sopilot.store.engine import Database, open_database
+from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vectors import VectorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Runtime:
     blobs: Blobs
     embedder: Embedder
     transport: Transport
+    vectors: VectorStore
 
 
 def open_runtime(settings: Settings) -> Runtime:
@@ -30,8 +33,9 @@ def open_runtime(settings: Settings) -> Runtime:
     """
     blobs = open_blobs(settings.data_dir)
     embedder = open_embedder(settings)
+    vectors = VectorFiles(settings.data_dir / "vectors")
     database = open_database(settings.resolved_database_url)
-    return Runtime(settings, database, blobs, embedder, TableTransport())
+    return Runtime(settings, database, blobs, embedder, TableTransport(), vectors)
 
 
 def close_runtime(runtime: Runtime) -> None:

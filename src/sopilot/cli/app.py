@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import database, demo, score, serve, settings
+from sopilot.cli import database, demo, score, serve, settings, vectors
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("config")(settings.config)
 app.add_typer(database.app, name="db")
+app.add_typer(vectors.app, name="vectors")
 
 
 @app.command("version")

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ from sopilot.library.analyze import (
     fitting_producers,
     media_producer,
 )
+from sopilot.library.moments import forget_video, index_video
 from sopilot.library.remove import note, release_after
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
 from sopilot.store.derived import find_derived, record_derived
+from sopilot.store.engine import after_commit
 
 REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
@@ -62,6 +65,7 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
     """Make the job's video ready. Raises what the file or the limits make of it."""
     with runtime.database.read() as connection:
         video = queries.get_video(connection, int(context.job.payload["video_id"]))
+        task = queries.task_number(connection, video.task_id)
     with _parts(runtime, video, context) as parts:
         found = _analysis(parts, boundaries_of)
         if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
@@ -71,6 +75,9 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
             kind: (runtime.blobs.put_file("derived", path), path.stat().st_size)
             for kind, path in parts.files.items()
         }
+        # Before the row is ready: a killed worker leaves moments that no search shows, never a
+        # ready video without any.
+        index_video(runtime, video, task, parts.files[FEATURES])
     notes = [note(runtime, "derived", blob_sha256) for blob_sha256, _ in stored.values()]
     with context.commit() as connection:
         for kind, (blob_sha256, size_bytes) in stored.items():
@@ -93,6 +100,7 @@ def fail_video(runtime: Runtime, connection: Connection, job: Job, error: Sopilo
     video = queries.get_video(connection, int(job.payload["video_id"]))
     queries.mark_failed(connection, video.id, error.code, error.message)
     release_after(connection, runtime, video.sha256)
+    after_commit(connection, partial(forget_video, runtime, video.id))
 
 
 @contextmanager
