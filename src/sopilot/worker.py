@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.evaluate import SCORE_KIND
-from sopilot.sop.jobs import score_ended, score_videos
+from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
 from sopilot.sop.segment import MOST_ROWS, propose_steps
+from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 
 _TARGET = "sopilot.worker:run_embedded"
 
@@ -32,6 +34,9 @@ def kinds_of(runtime: Runtime) -> Kinds:
             on_failure=lambda connection, job, error: fail_video(runtime, connection, job, error),
         ),
         SCORE_KIND: Kind(lambda context: score_videos(runtime, context), on_failure=score_ended),
+        TRAINING_KIND: Kind(
+            lambda context: adapt_tasks(runtime, context), on_failure=training_ended
+        ),
     }
 
 
@@ -65,7 +70,12 @@ def run_standalone(settings: Settings, *, burst: bool = False) -> None:
 
 def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     runtime = open_runtime(settings)
+    clock = threading.Thread(
+        target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
+    )
     try:
+        if not is_burst:
+            clock.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -75,4 +85,6 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
             is_burst=is_burst,
         )
     finally:
+        if clock.is_alive():
+            clock.join(5.0)
         close_runtime(runtime)

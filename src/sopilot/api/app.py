@@ -14,14 +14,14 @@ from sopilot import __version__
 from sopilot.api.boundary import Boundary
 from sopilot.api.errors import install_error_handlers
 from sopilot.api.openapi import Service
-from sopilot.api.routers import docs, ops, scores, search, tasks, videos
+from sopilot.api.routers import docs, ops, scores, search, tasks, training, videos
 from sopilot.core.config import Settings, load_settings
 from sopilot.core.log import get_logger
 from sopilot.library.remove import sweep
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.worker import embedded_pool
 
-ROUTERS = (ops.router, videos.router, scores.router, tasks.router, search.router)
+ROUTERS = (ops.router, videos.router, scores.router, tasks.router, search.router, training.router)
 ALIAS_PREFIXES = ("/api/v1", "/sop")
 """The same routes are served below these; the documentation shows the short form."""
 

@@ -317,4 +317,7 @@ class ScoreResult(Record):
     weights: WeightsRecord = Field(description="The normalised weights in force.")
     algorithm: str = Field(description="Version of the comparison and score method.")
     profile_version: int
+    adapter_version: int | None = Field(
+        default=None, description="Adaptation that took part; null = the golds alone."
+    )
     producers: dict[str, ProducerRecord] = Field(description="What made the arrays compared.")
