@@ -128,7 +128,7 @@ def is_better(before: Proof, after: Proof) -> bool:
     """Fewer held-out golds with a finding; at equal numbers clearly less doubt about them."""
     if after.alarm_count != before.alarm_count:
         return after.alarm_count < before.alarm_count
-    return after.doubt <= before.doubt * (1.0 - LEAST_GAIN)
+    return after.doubt < before.doubt and after.doubt <= before.doubt * (1.0 - LEAST_GAIN)
 
 
 def _prove(
