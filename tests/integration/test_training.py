@@ -16,6 +16,7 @@ from service_parts import open_test_runtime, work
 from sqlalchemy import select
 from test_api_service import serving
 
+from sopilot.adapt import train_domain_adapter
 from sopilot.api.app import create_app
 from sopilot.core.errors import BadSettings, Conflict
 from sopilot.core.records import Actor, Producer, Role, Step
@@ -370,3 +371,20 @@ def test_the_endpoints_begin_and_show_a_training(opened: Any) -> None:
         "hour_local": 3,
         "min_new_videos": 7,
     }
+
+
+def test_the_module_of_older_installations_learns_the_same(
+    taught: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, _, videos, _ = taught
+    monkeypatch.setenv("SOPILOT_DATABASE_URL", runtime.database.url)
+    folders = {name: tmp_path / name for name in ("models", "reports")}
+    given = ["--job-id", "j1", "--data-dir", str(runtime.settings.data_dir)]
+    for name, folder in folders.items():
+        given += [f"--{name}-dir", str(folder)]
+    assert train_domain_adapter.main([*given, "--since", "x"]) == 0
+    found = adapter(runtime)
+    assert found is not None
+    assert (found.version, found.video_ids) == (1, tuple(videos))
+    for folder in folders.values():
+        assert '"helps"' in (folder / "feature_adapter_j1.json").read_text()
