@@ -14,6 +14,8 @@ from sopilot.media.faces import check_mask
 from sopilot.store.blobs import Blobs, open_blobs
 from sopilot.store.engine import Database, open_database
 from sopilot.store.occupancy import occupy
+from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vectors import VectorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Runtime:
     blobs: Blobs
     embedder: Embedder
     transport: Transport
+    vectors: VectorStore
     claim: int | None = None
     """Descriptor of the data folder's shared lock."""
 
@@ -37,13 +40,14 @@ def open_runtime(settings: Settings) -> Runtime:
     check_mask(settings)
     blobs = open_blobs(settings.data_dir)
     embedder = open_embedder(settings)
+    vectors = VectorFiles(settings.data_dir / "vectors")
     claim = occupy(blobs.root)
     try:
         database = open_database(settings.resolved_database_url)
     except BaseException:
         os.close(claim)
         raise
-    return Runtime(settings, database, blobs, embedder, TableTransport(), claim)
+    return Runtime(settings, database, blobs, embedder, TableTransport(), vectors, claim)
 
 
 def close_runtime(runtime: Runtime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.evaluate import SCORE_KIND
-from sopilot.sop.jobs import score_ended, score_videos
+from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
 from sopilot.sop.segment import MOST_ROWS, propose_steps
+from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 
 _TARGET = "sopilot.worker:run_embedded"
 
@@ -36,6 +38,9 @@ def kinds_of(runtime: Runtime) -> Kinds:
         SCORE_KIND: Kind(
             lambda context: score_videos(runtime, context),
             on_failure=lambda connection, job, error: score_ended(runtime, connection, job, error),
+        ),
+        TRAINING_KIND: Kind(
+            lambda context: adapt_tasks(runtime, context), on_failure=training_ended
         ),
     }
 
@@ -74,9 +79,14 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     runtime = open_runtime(settings)
     receiver = receiver_of(settings)
     thread = None
+    clock = threading.Thread(
+        target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
+    )
     try:
         if receiver is not None and not is_burst:
             thread = start_outbox(runtime.database, receiver, stop)
+        if not is_burst:
+            clock.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -90,4 +100,6 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     finally:
         if thread is not None and stop.is_set():
             thread.join(settings.webhook_timeout_sec)
+        if clock.is_alive():
+            clock.join(5.0)
         close_runtime(runtime)

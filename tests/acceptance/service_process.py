@@ -115,9 +115,13 @@ class Server:
         return body if body["status"] in {"completed", "failed", "cancelled"} else None
 
     def files(self) -> set[str]:
-        """Every stored file but the database's and the notes that a killed process leaves."""
+        """Every stored file but the database's, the index's and a killed process' notes."""
         found = {str(p.relative_to(self.data_dir)) for p in self.data_dir.rglob("*") if p.is_file()}
-        return {name for name in found if not name.startswith(("sopilot.db", "raw/.unsettled/"))}
+        return {
+            name
+            for name in found
+            if not name.startswith(("sopilot.db", "vectors/", "raw/.unsettled/"))
+        }
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What stands in the database."""

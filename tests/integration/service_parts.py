@@ -73,9 +73,9 @@ def work(runtime: Runtime, job_id: int) -> Job:
 
 
 def files_below(folder: Path) -> set[str]:
-    """Every stored file but the database's."""
+    """Every stored file but the database's and the index's, which hold what all videos share."""
     found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    return {name for name in found if not name.startswith("sopilot.db")}
+    return {name for name in found if not name.startswith(("sopilot.db", "vectors/"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ from sopilot.api.routers import (
     score_orders,
     score_views,
     scores,
+    search,
     tasks,
+    training,
     videos,
 )
 from sopilot.core.config import Settings, load_settings
@@ -43,6 +45,8 @@ ROUTERS = (
     tasks.router,
     analytics.router,
     admin.router,
+    search.router,
+    training.router,
 )
 ALIAS_PREFIXES = ("/api/v1", "/sop")
 """The same routes are served below these; the documentation shows the short form."""

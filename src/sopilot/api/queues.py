@@ -9,9 +9,10 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.ops.queries import later_jobs
 from sopilot.runtime import Runtime
 from sopilot.sop.evaluate import SCORE_KIND
+from sopilot.sop.training import TRAINING_KIND
 from sopilot.store.times import now_text
 
-_KINDS = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": "sop.train"}
+_KINDS = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": TRAINING_KIND}
 
 
 def read_queues(runtime: Runtime) -> QueueResponse:

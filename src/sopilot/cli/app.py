@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import backup, database, demo, score, serve, settings
+from sopilot.cli import backup, database, demo, score, serve, settings, vectors
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("config")(settings.config)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(database.app, name="db")
+app.add_typer(vectors.app, name="vectors")
 
 
 @app.command("version")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +28,8 @@ from sopilot.core.errors import BadSettings
 from sopilot.core.records import Limits
 
 PREFIX = "SOPILOT_"
+
+ADAPT_PLACEHOLDERS = ("job_id", "data_dir", "models_dir", "reports_dir", "since")
 
 # What follows a user's name in an address, to the last @; without an @ all but a plain port.
 _PASSWORD = re.compile(r"(://[^:/@]*:)(?![0-9]*(?:/|$))(?:.*(?=@)|[^@]*$)")
@@ -198,6 +201,47 @@ class Settings(BaseSettings):
         address = urlsplit(value)
         if value and (address.scheme not in {"http", "https"} or not address.hostname):
             raise ValueError("give an http:// or https:// address with a host, or leave it empty")
+        return value
+
+    # Nightly adaptation
+    nightly_enabled: bool = Field(
+        default=False, description="Learn every night from confirmed executions."
+    )
+    nightly_hour_local: int = Field(
+        default=2, ge=0, le=23, description="Hour of the machine's clock at which it begins."
+    )
+    nightly_min_new_videos: int = Field(
+        default=10, ge=0, description="New golds and confirmed executions below which it skips."
+    )
+    nightly_check_sec: float = Field(
+        default=30.0, gt=0, le=3600, description="How often a worker looks whether it is time."
+    )
+    enable_feature_adapter: bool = Field(
+        default=True, description="Learn from confirmed executions, and score with what helped."
+    )
+    adapt_command: str = Field(
+        default="",
+        description="Command run in place of the built-in learning, without a shell; `{job_id}`, "
+        "`{data_dir}`, `{models_dir}`, `{reports_dir}`, `{since}` are filled in.",
+    )
+    adapt_timeout_sec: float = Field(
+        default=14_400.0, gt=0, description="Longest that command may take."
+    )
+
+    @field_validator("adapt_command")
+    @classmethod
+    def _usable_command(cls, value: str) -> str:
+        try:
+            parts = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} cannot be split into words ({error})") from error
+        unknown = {name for part in parts for name in re.findall(r"{([^{}]*)}", part)}
+        unknown -= set(ADAPT_PLACEHOLDERS)
+        if unknown:
+            raise ValueError(
+                f"{value!r} has unknown placeholders ({', '.join(sorted(unknown))}); use "
+                + ", ".join(f"{{{name}}}" for name in ADAPT_PLACEHOLDERS)
+            )
         return value
 
     @field_validator("cors_origins", mode="before")

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,13 @@ from sopilot.library.analyze import (
     is_masked,
     media_producer,
 )
+from sopilot.library.moments import forget_video, index_video
 from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
 from sopilot.store.derived import find_derived, record_derived
+from sopilot.store.engine import after_commit
 
 REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
@@ -65,15 +68,21 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
     """Make the job's video ready. Raises what the file or the limits make of it."""
     with runtime.database.read() as connection:
         video = queries.get_video(connection, int(context.job.payload["video_id"]))
+        task = queries.task_number(connection, video.task_id)
     with _parts(runtime, video, context) as parts:
         found = _analysis(parts, boundaries_of)
         if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
             raise quality_error(dict(found.quality))
-        _store(runtime, context, video, parts, found)
+        _store(runtime, context, video, task, parts, found)
 
 
 def _store(
-    runtime: Runtime, context: JobContext, video: VideoRow, parts: _Parts, found: Analysis
+    runtime: Runtime,
+    context: JobContext,
+    video: VideoRow,
+    task: int,
+    parts: _Parts,
+    found: Analysis,
 ) -> None:
     """Keep the files, then their rows, the ready video and the end of the job at once."""
     notes: list[tuple[Path, str]] = []
@@ -84,6 +93,9 @@ def _store(
             blob_sha256 = runtime.blobs.put_file("derived", path)
             notes.append((note(runtime, "derived", blob_sha256), blob_sha256))
             stored[kind] = (blob_sha256, path.stat().st_size)
+        # Before the row is ready: a killed worker leaves moments that no search shows, never a
+        # ready video without any.
+        index_video(runtime, video, task, parts.files[FEATURES])
         with context.commit() as connection:
             for kind, (blob_sha256, size_bytes) in stored.items():
                 record_derived(
@@ -112,6 +124,7 @@ def fail_video(runtime: Runtime, connection: Connection, job: Job, error: Sopilo
     video = queries.get_video(connection, int(job.payload["video_id"]))
     queries.mark_failed(connection, video.id, error.code, error.message)
     release_after(connection, runtime, video.sha256)
+    after_commit(connection, partial(forget_video, runtime, video.id))
 
 
 @contextmanager

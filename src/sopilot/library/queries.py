@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, text
@@ -31,7 +31,7 @@ _BY_UID = select(*_COLUMNS).where(videos.c.uid == bindparam("wanted"))
 
 
 def _video(row: Row[Any]) -> VideoRow:
-    values = dict(row._mapping)
+    values = {name: getattr(row, name) for name in _FIELDS}
     values["role"] = Role(values["role"])
     values["status"] = VideoStatus(values["status"])
     values["step_boundaries"] = tuple(values["step_boundaries"] or ())
@@ -306,3 +306,30 @@ def clip_totals(connection: Connection) -> Sequence[tuple[str, int]]:
         .order_by(videos.c.task_id)
     )
     return [(row[0], int(row[1] or 0)) for row in rows]
+
+
+def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
+    """Every ready video with the number of its task's row, by id."""
+    rows: Iterable[Row[Any]] = connection.execute(
+        select(*_COLUMNS, tasks.c.id.label("task_number"))
+        .select_from(videos.join(tasks, videos.c.task_id == tasks.c.task_id))
+        .where(videos.c.status == str(VideoStatus.READY))
+        .order_by(videos.c.id)
+    )
+    return [(_video(row), int(row.task_number)) for row in rows]
+
+
+def ready_videos(connection: Connection, video_ids: Iterable[int]) -> dict[int, VideoRow]:
+    """Those of the videos that are ready, by id."""
+    rows = connection.execute(
+        select(*_COLUMNS).where(
+            videos.c.id.in_(list(video_ids)), videos.c.status == str(VideoStatus.READY)
+        )
+    )
+    return {row.id: _video(row) for row in rows}
+
+
+def task_number(connection: Connection, task_id: str) -> int:
+    """The number of a task's row, which must exist."""
+    found = connection.execute(select(tasks.c.id).where(tasks.c.task_id == task_id)).scalar_one()
+    return int(found)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
 from sopilot.jobs import queries as jobs
-from sopilot.library import queries
+from sopilot.library import moments, queries
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.store.blobs import Area, blob_key
@@ -95,7 +95,7 @@ def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> l
     loses its job with the row and drops its result. Scores of it must be gone already.
     """
     queries.lock_content(connection, video.sha256)
-    forget_vectors(connection, video)
+    after_commit(connection, partial(moments.forget_video, runtime, video.id))
     queries.delete_video(connection, video.id)
     if video.ingest_job_id is not None:
         jobs.delete_jobs(connection, [video.ingest_job_id])
@@ -112,13 +112,6 @@ def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> l
                 names.append(blob_key("derived", blob_sha256))
                 release_after(connection, runtime, blob_sha256, "derived")
     return names
-
-
-def forget_vectors(connection: Connection, video: VideoRow) -> None:
-    """Take a video out of every search index, in the caller's transaction.
-
-    The hook of the vector store: there is none yet, features lie in `derived` files only.
-    """
 
 
 def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:

@@ -55,7 +55,7 @@ class Adaptation:
 
     version: counts adoptions, 0 = golds alone. key: names what it was learned from, 16 hex digits.
     execution_count: golds and confirmed executions in the model. before, after: the proof, None
-    where none was possible.
+    where none was possible. taken: indices into the confirmed executions that are in the model.
     """
 
     model: TaskModel
@@ -65,6 +65,7 @@ class Adaptation:
     reason: Reason
     before: Proof | None = None
     after: Proof | None = None
+    taken: tuple[int, ...] = ()
 
     @property
     def is_adopted(self) -> bool:
@@ -78,31 +79,36 @@ def adapt(
     steps: Sequence[Step] | None,
     *,
     version: int = 0,
+    adopted_count: int = 0,
     method: Method = DEFAULT,
 ) -> Adaptation:
     """Learn a task anew from golds and confirmed good executions, or keep the golds' model.
 
     version: of the model in use. confirmed: the earlier ones first; at most MOST_EXECUTIONS take
     part together with the golds, and none in which the golds' model clearly misses a step or finds
-    one elsewhere: it would teach the steps at the wrong places. Deterministic. Cost: three fits
-    for every gold. Raises what `fit` raises.
+    one elsewhere: it would teach the steps at the wrong places. adopted_count: so many of the
+    confirmed, the first ones, are in the model in use, which is then what must be improved on and
+    what is kept. Deterministic. Cost: three fits for every gold. Raises what `fit` raises.
     """
     if not confirmed or len(golds) < LEAST_GOLDS:
         reason: Reason = "nothing_new" if not confirmed else "too_few_golds"
         return _kept(golds, steps, version, method, reason)
     marked = fit(golds, steps, method)
-    whole = [video for video in confirmed if shows_all(marked, video)]
-    more = whole[: max(0, MOST_EXECUTIONS - len(golds))]
-    if not more:
-        return _kept(golds, steps, version, method, "nothing_new")
-    before, after = (_prove(marked, golds, extra, method) for extra in ([], more))
+    whole = [k for k, video in enumerate(confirmed) if shows_all(marked, video)]
+    taken = tuple(whole[: max(0, MOST_EXECUTIONS - len(golds))])
+    more = [confirmed[k] for k in taken]
+    present = list(confirmed[:adopted_count])
+    in_use = [*golds, *present]
+    if not more or taken == tuple(range(adopted_count)):
+        return _kept(in_use, steps, version, method, "nothing_new")
+    before, after = (_prove(marked, golds, extra, method) for extra in (present, more))
     if after.found_count < before.found_count:
-        return _kept(golds, steps, version, method, "loses_defects", before, after)
+        return _kept(in_use, steps, version, method, "loses_defects", before, after)
     if not is_better(before, after):
-        return _kept(golds, steps, version, method, "no_gain", before, after)
+        return _kept(in_use, steps, version, method, "no_gain", before, after)
     used = [*golds, *more]
     model = fit(used, steps, method)
-    return Adaptation(model, version + 1, _key(used), len(used), "helps", before, after)
+    return Adaptation(model, version + 1, _key(used), len(used), "helps", before, after, taken)
 
 
 def _kept(
@@ -122,7 +128,7 @@ def is_better(before: Proof, after: Proof) -> bool:
     """Fewer held-out golds with a finding; at equal numbers clearly less doubt about them."""
     if after.alarm_count != before.alarm_count:
         return after.alarm_count < before.alarm_count
-    return after.doubt <= before.doubt * (1.0 - LEAST_GAIN)
+    return after.doubt < before.doubt and after.doubt <= before.doubt * (1.0 - LEAST_GAIN)
 
 
 def _prove(

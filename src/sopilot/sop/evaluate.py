@@ -27,13 +27,13 @@ from sopilot.core.errors import (
 )
 from sopilot.core.records import Actor, Progress, Step, StepKind, no_progress, plain
 from sopilot.core.timespan import TimeSpan
-from sopilot.embed.base import VideoFeatures
+from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
 from sopilot.library.analyze import FEATURES, fitting_producers
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
-from sopilot.sop import queries, tasks
+from sopilot.sop import queries, tasks, training_queries
 from sopilot.sop.compare import ALGORITHM, compare_with
 from sopilot.sop.ensemble import alone_results, ensemble_record
 from sopilot.sop.interval import REPLICATES, score_interval
@@ -84,6 +84,8 @@ class _Case:
     trainee: VideoRow
     profile: TaskProfile
     steps: tuple[Step, ...]
+    adopted: tuple[VideoRow, ...] = ()
+    adapter_version: int | None = None
 
 
 def submit(runtime: Runtime, connection: Connection, order: ScoreOrder, by: Actor) -> ScoreRow:
@@ -205,7 +207,8 @@ def evaluate(
     progress(0.1)
     steps = _steps_for(case)
     require_two_steps(golds[0], steps)
-    model = fit(golds, steps)
+    adopted = _adopted(runtime, case, trainee)
+    model = fit([*golds, *adopted], steps)
     progress(0.3)
     comparison = compare_with(model, trainee)
     weights = _weights(case)
@@ -221,7 +224,11 @@ def evaluate(
         comparison,
         case.profile,
         ids=ScoreIds(case.row.task_id, case.row.gold_video_ids, case.row.trainee_video_id),
-        origin=ScoreOrigin(ALGORITHM, {"gold": golds[0].producer, "trainee": trainee.producer}),
+        origin=ScoreOrigin(
+            ALGORITHM,
+            {"gold": golds[0].producer, "trainee": trainee.producer},
+            case.adapter_version if adopted else None,
+        ),
         weights=weights,
         interval=interval,
         replicate_count=REPLICATES,
@@ -293,6 +300,11 @@ def _load_case(runtime: Runtime, score_uid: str) -> _Case:
             # Marked times lie in the task's first gold; other golds keep the names only.
             steps = tuple(_without_span(step) for step in steps)
         golds = tuple(library.get_ready_video(connection, v) for v in row.gold_video_ids)
+        adapter = None
+        if runtime.settings.enable_feature_adapter:
+            adapter = training_queries.current_adapter(connection, row.task_id)
+        wanted = adapter.video_ids if adapter else ()
+        found = library.ready_videos(connection, wanted)
         return _Case(
             row=row,
             golds=golds,
@@ -300,7 +312,24 @@ def _load_case(runtime: Runtime, score_uid: str) -> _Case:
             profile=tasks.get_profile(connection, runtime.settings, row.task_id),
             # They may have been stored before there was a gold to hold them against.
             steps=validate_steps(steps, golds[0].duration_sec),
+            # Without one of them it is not what was proven.
+            adopted=tuple(found[v] for v in wanted) if len(found) == len(wanted) else (),
+            adapter_version=adapter.version if adapter else None,
         )
+
+
+def _adopted(runtime: Runtime, case: _Case, trainee: VideoFeatures) -> tuple[VideoFeatures, ...]:
+    """Executions of the adaptation in force, without the golds of this score and the trainee.
+
+    None where one of them is gone or was made by another producer.
+    """
+    known = {video.sha256 for video in (*case.golds, case.trainee)}
+    try:
+        found = [stored_features(runtime, v) for v in case.adopted if v.sha256 not in known]
+    except BlobNotFound:
+        return ()
+    key = comparison_key(trainee.producer)
+    return tuple(found) if all(comparison_key(f.producer) == key for f in found) else ()
 
 
 def _given_steps(connection: Connection, row: ScoreRow) -> tuple[Step, ...] | None:

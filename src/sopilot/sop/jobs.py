@@ -17,10 +17,11 @@ from sopilot.jobs.context import JobContext
 from sopilot.jobs.outbox import enqueue_event
 from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
-from sopilot.sop import queries
+from sopilot.sop import queries, training_queries
 from sopilot.sop.evaluate import evaluate
 from sopilot.sop.fates import step_fates
 from sopilot.sop.queries import ScoreRow
+from sopilot.sop.training import adopt, train
 from sopilot.store.audit import Action, record
 
 
@@ -38,6 +39,7 @@ def score_videos(runtime: Runtime, context: JobContext) -> None:
             profile_version=result.profile_version,
             algorithm=result.algorithm,
         )
+        training_queries.set_adapter_version(connection, row.id, result.adapter_version)
         queries.replace_score_steps(connection, row.id, step_fates(result))
         detail = {"score": result.score, "decision": result.summary.decision}
         announce(runtime, connection, "score.completed", row, detail)
@@ -100,4 +102,32 @@ def audit(
         task_id=row.task_id,
         outcome=outcome,
         detail=detail,
+    )
+
+
+def adapt_tasks(runtime: Runtime, context: JobContext) -> None:
+    """Work on a `sop.adapt` job: adopted versions, result and completion are one transaction."""
+    uid = str(context.job.payload["training_uid"])
+    result, found = train(runtime, uid, context.progress)
+    with context.commit() as connection:
+        for item in found:
+            adopt(connection, item, context.job.id)
+        training_queries.store_training(connection, context.job.id, result)
+        detail = {key: result[key] for key in ("status", "mode", "new_videos")}
+        detail["adopted"] = {item.task_id: item.version for item in found if item.is_adopted}
+        record(connection, WORKER, Action.TRAINING_ENDED, f"training:{uid}", detail=detail)
+
+
+def training_ended(connection: Connection, job: Job, error: SopilotError) -> None:
+    """What a failed or cancelled `sop.adapt` job leaves: its result says why."""
+    status = "cancelled" if isinstance(error, JobCancelled) else "failed"
+    result = {**error.details, "status": status, "reason": error.message}
+    training_queries.store_training(connection, job.id, result)
+    record(
+        connection,
+        WORKER,
+        Action.TRAINING_ENDED,
+        f"training:{job.payload['training_uid']}",
+        outcome="failed",
+        detail={"code": error.code, "status": status},
     )

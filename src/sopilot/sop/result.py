@@ -44,10 +44,14 @@ class ScoreIds:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOrigin:
-    """What produced a result: the method's version and the producers of the arrays by part."""
+    """What produced a result: the method's version and the producers of the arrays by part.
+
+    adapter_version: of the adaptation that took part, None where none did.
+    """
 
     algorithm: str
     producers: Mapping[str, Producer]
+    adapter_version: int | None = None
 
 
 def build_result(
@@ -122,6 +126,7 @@ def build_result(
         ),
         algorithm=origin.algorithm,
         profile_version=profile.version,
+        adapter_version=origin.adapter_version,
         producers={
             part: schemas.ProducerRecord(
                 name=item.name, version=item.version, fingerprint=item.fingerprint

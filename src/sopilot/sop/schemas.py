@@ -375,6 +375,9 @@ class ScoreResult(Record):
     weights: WeightsRecord = Field(description="The normalised weights in force.")
     algorithm: str = Field(description="Version of the comparison and score method.")
     profile_version: int
+    adapter_version: int | None = Field(
+        default=None, description="Adaptation that took part; null = the golds alone."
+    )
     producers: dict[str, ProducerRecord] = Field(description="What made the arrays compared.")
     ensemble: EnsembleRecord | None = Field(
         default=None, description="Only where several golds were asked for one by one as well."

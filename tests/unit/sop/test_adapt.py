@@ -49,6 +49,7 @@ def test_executions_that_take_doubt_away_are_adopted_and_find_as_much() -> None:
     [
         (Proof(0.5, 0, 9, 9), Proof(0.4, 0, 9, 9), True),
         (Proof(0.5, 0, 9, 9), Proof(0.49, 0, 9, 9), False),
+        (Proof(0.0, 0, 9, 9), Proof(0.0, 0, 9, 9), False),
         (Proof(0.5, 1, 9, 9), Proof(0.6, 0, 9, 9), True),
         (Proof(0.5, 0, 9, 9), Proof(0.1, 1, 9, 9), False),
     ],
@@ -72,6 +73,13 @@ def test_the_same_executions_give_the_same_key_and_no_more_than_ten_take_part() 
     )
     assert first.key == again.key
     assert first.execution_count <= MOST_EXECUTIONS
+
+
+def test_what_is_in_use_is_kept_unless_more_is_better() -> None:
+    far = tuple(execution(range(STEPS), seed=k, versions=1, noise=0.6) for k in (1, 2))
+    more = [shaky(k) for k in (11, 12, 13)]
+    kept = adapt(far, more, marked(STEPS), version=4, adopted_count=3)
+    assert (kept.reason, kept.version, kept.execution_count) == ("nothing_new", 4, 5)
 
 
 def test_arranged_clips_lie_on_a_time_line_of_their_own() -> None:

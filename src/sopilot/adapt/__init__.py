@@ -1,0 +1,1 @@
+"""Commands of the adaptation that older installations call by module name."""

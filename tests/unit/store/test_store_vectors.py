@@ -1,0 +1,243 @@
+"""What every backend of the vector store must do, and what its files must survive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sopilot.core.errors import InputError, StoreError
+from sopilot.store import vector_files
+from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vectors import Collection, PointFilter, Points, VectorStore
+
+HERE = Collection("0123456789abcdef", 8)
+OTHER = Collection("fedcba9876543210", 8)
+ANY = PointFilter()
+
+
+@pytest.fixture(params=["files"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
+    """A fresh store of every backend: a new one joins the list, the tests stay."""
+    assert request.param == "files"
+    return VectorFiles(tmp_path / "vectors")
+
+
+def rows(seed: int, count: int = 5) -> NDArray[np.float32]:
+    made = np.random.default_rng(seed).normal(size=(count, HERE.dim)).astype(np.float32)
+    unit: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit
+
+
+def points(seed: int, count: int = 5, task: int = 1, role: int = 1) -> Points:
+    starts = np.arange(count, dtype=np.int64) * 600
+    return Points(rows(seed, count), np.stack([starts, starts + 1600], axis=1), task, role)
+
+
+def names(store: VectorStore, chosen: PointFilter = ANY, k: int = 999) -> set[tuple[int, int]]:
+    found = store.search(HERE, rows(1)[0], chosen, k)
+    return {(hit.video_id, hit.clip_index) for hit in found}
+
+
+def test_a_search_finds_what_brute_force_finds_in_the_same_order(store: VectorStore) -> None:
+    for video_id in range(1, 8):
+        store.upsert(HERE, video_id, points(video_id, 40))
+    query = rows(99)[0]
+    everything = [
+        (-float(row @ query), video_id, clip)
+        for video_id in range(1, 8)
+        for clip, row in enumerate(rows(video_id, 40))
+    ]
+    found = [(h.video_id, h.clip_index) for h in store.search(HERE, query, ANY, 10)]
+    assert found == [(v, c) for _, v, c in sorted(everything)[:10]]
+
+
+def test_ties_are_cut_by_video_and_clip(store: VectorStore) -> None:
+    for video_id in (3, 1, 2):
+        store.upsert(HERE, video_id, points(7))
+    found = store.search(HERE, rows(7)[0], ANY, 2)
+    assert [(h.video_id, h.clip_index) for h in found] == [(1, 0), (2, 0)]
+
+
+def test_a_hit_tells_where_it_is_and_how_similar(store: VectorStore) -> None:
+    store.upsert(HERE, 4, points(1, role=2))
+    hit = store.search(HERE, rows(1)[2], ANY, 1)[0]
+    assert (hit.video_id, hit.clip_index, hit.start_ms, hit.end_ms) == (4, 2, 1200, 2800)
+    assert hit.role == 2
+    assert hit.similarity == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "videos"),
+    [
+        (PointFilter(task=2), {2}),
+        (PointFilter(role=0), {3}),
+        (PointFilter(without_video_ids=frozenset({1, 3})), {2}),
+        (PointFilter(task=9), set()),
+    ],
+)
+def test_a_filter_leaves_out_what_it_says(
+    store: VectorStore, chosen: PointFilter, videos: set[int]
+) -> None:
+    store.upsert(HERE, 1, points(1))
+    store.upsert(HERE, 2, points(2, task=2))
+    store.upsert(HERE, 3, points(3, role=0))
+    assert {video for video, _ in names(store, chosen)} == videos
+
+
+def test_one_clip_can_be_left_out(store: VectorStore) -> None:
+    store.upsert(HERE, 1, points(1))
+    assert names(store, PointFilter(without_clip=(1, 2))) == {(1, 0), (1, 1), (1, 3), (1, 4)}
+
+
+def test_an_upsert_replaces_all_of_its_video_and_nothing_else(store: VectorStore) -> None:
+    store.upsert(HERE, 1, points(1))
+    store.upsert(HERE, 2, points(2))
+    store.upsert(HERE, 1, points(9, 3))
+    store.upsert(HERE, 1, points(9, 3))
+    assert store.count(HERE) == 8
+    assert names(store, PointFilter(without_video_ids=frozenset({2}))) == {(1, 0), (1, 1), (1, 2)}
+
+
+def test_a_deleted_video_is_gone_from_every_collection(store: VectorStore) -> None:
+    for collection in (HERE, OTHER):
+        store.upsert(collection, 1, points(1))
+        store.upsert(collection, 2, points(2))
+    assert store.delete_video(1) == 10
+    assert store.delete_video(1) == 0
+    assert (store.count(HERE), store.count(OTHER)) == (5, 5)
+    assert {video for video, _ in names(store)} == {2}
+
+
+def test_collections_never_mix(store: VectorStore) -> None:
+    store.upsert(HERE, 1, points(1))
+    store.upsert(OTHER, 2, points(1))
+    assert {video for video, _ in names(store)} == {1}
+    assert store.collections() == (HERE, OTHER)
+    store.drop(HERE)
+    store.drop(HERE)
+    assert store.collections() == (OTHER,)
+    assert names(store) == set()
+
+
+def test_a_replacement_holds_what_it_was_given(store: VectorStore) -> None:
+    store.upsert(HERE, 1, points(1))
+    assert store.replace(HERE, [(2, points(2)), (3, points(3, 2))]) == 7
+    assert {video for video, _ in names(store)} == {2, 3}
+    assert store.search(HERE, rows(3, 2)[1], ANY, 1)[0].clip_index == 1
+
+
+def test_writes_during_a_replacement_are_not_lost(store: VectorStore) -> None:
+    """The earlier product lost what was added while its index was built."""
+    for video_id in (1, 2, 3):
+        store.upsert(HERE, video_id, points(video_id))
+
+    def videos() -> Iterator[tuple[int, Points]]:
+        yield 1, points(1)
+        yield 2, points(2)
+        store.upsert(HERE, 2, points(9, 2))
+        store.delete_video(3)
+        store.upsert(HERE, 4, points(4))
+        yield 3, points(3)
+
+    store.replace(HERE, videos())
+    assert names(store) == {(1, c) for c in range(5)} | {(2, 0), (2, 1)} | {
+        (4, c) for c in range(5)
+    }
+    assert store.search(HERE, rows(9)[1], ANY, 1)[0].similarity == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Points(np.zeros((2, 7), np.float32), np.zeros((2, 2), np.int64), 1, 1),
+        Points(np.zeros((2, 8), np.float32), np.zeros((3, 2), np.int64), 1, 1),
+        Points(np.full((2, 8), np.nan, np.float32), np.zeros((2, 2), np.int64), 1, 1),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_whole(store: VectorStore, wrong: Points) -> None:
+    store.upsert(HERE, 1, points(1))
+    with pytest.raises(InputError):
+        store.upsert(HERE, 1, wrong)
+    assert store.count(HERE) == 5
+
+
+def test_writers_and_readers_at_the_same_time_lose_nothing(store: VectorStore) -> None:
+    def add(video_id: int) -> int:
+        store.upsert(HERE, video_id, points(video_id))
+        return len(names(store)) % 5  # a half-written video would leave a rest
+
+    with ThreadPoolExecutor(6) as pool:
+        rests = list(pool.map(add, range(40)))
+    assert set(rests) == {0}
+    assert store.count(HERE) == 200
+
+
+def test_rows_of_replaced_videos_are_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_files, "LEAST_DEAD_ROWS", 20)
+    store = VectorFiles(tmp_path)
+    for _ in range(30):
+        store.upsert(HERE, 1, points(1))
+        store.upsert(HERE, 2, points(2))
+    size = sum(path.stat().st_size for path in (tmp_path / HERE.name).glob("rows-*"))
+    assert size <= (10 + 20 + 10) * HERE.dim * 4
+    assert store.search(HERE, rows(2)[3], ANY, 1)[0].clip_index == 3
+
+
+def test_damaged_files_are_named_with_the_remedy(tmp_path: Path) -> None:
+    store = VectorFiles(tmp_path)
+    store.upsert(HERE, 1, points(1))
+    (tmp_path / HERE.name / "current.json").write_text("{")
+    with pytest.raises(StoreError, match="vectors rebuild"):
+        store.count(HERE)
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vectors import Collection, Points
+store = VectorFiles(Path(sys.argv[1]))
+here = Collection("0123456789abcdef", 8)
+print("ready", flush=True)
+n = 0
+while True:
+    n += 1
+    rows = np.full((5, 8), n, np.float32)
+    store.upsert(here, 1 + n % 3, Points(rows, np.full((5, 2), n, np.int64), 1, 1))
+    if n % 7 == 0:
+        store.replace(here, [(v, Points(rows, np.full((5, 2), n, np.int64), 1, 1)) for v in (1, 2)])
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_killed_writer_leaves_a_whole_state(tmp_path: Path, seed: int) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.03 + np.random.default_rng(seed).random() * 0.3)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    store = VectorFiles(tmp_path)
+    store.upsert(HERE, 50, points(50))  # the lock was released, the next writer goes on
+    found = store.search(HERE, np.ones(8, np.float32), ANY, 99)
+    per_video = {v: [h for h in found if h.video_id == v] for v in {h.video_id for h in found}}
+    assert all(len(hits) == 5 for hits in per_video.values())
+    assert all(len({h.start_ms for h in hits}) == 1 for v, hits in per_video.items() if v != 50)
