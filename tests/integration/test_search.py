@@ -135,6 +135,12 @@ def test_a_forgotten_video_is_not_found_any_more(client: Client, runtime: Runtim
     assert {item["video_id"] for item in items} == {1}
 
 
+def test_a_deleted_video_is_not_found_any_more(client: Client) -> None:
+    assert client.delete("/videos/2", params={"force": True}).status_code == 200
+    items = found(client, video_id=1, clip_index=0, k=50)["items"]
+    assert {item["video_id"] for item in items} == {1}
+
+
 def test_the_index_is_built_again_from_what_is_stored(client: Client, runtime: Runtime) -> None:
     before = found(client, video_id=1, clip_index=4, k=50)
     shutil.rmtree(runtime.blobs.root / "vectors")

@@ -154,6 +154,7 @@ def test_a_worker_that_analyses_a_deleted_video_leaves_nothing(
 
     path = write_procedure(tmp_path / "new.mp4", (1, 0), 4.0)
     before = files_below(runtime.blobs.root)
+    points = [runtime.vectors.count(one) for one in runtime.vectors.collections()]
     added = add(runtime, path)
     found = ingest._analysis
 
@@ -165,6 +166,7 @@ def test_a_worker_that_analyses_a_deleted_video_leaves_nothing(
     with pytest.raises(Exception, match=f"no job {added.job.id}"):
         work(runtime, added.job.id)
     assert files_below(runtime.blobs.root) == before
+    assert [runtime.vectors.count(one) for one in runtime.vectors.collections()] == points
     with runtime.database.read() as connection:
         assert jobs.count_jobs(connection).get(("video.ingest", JobState.RUNNING), 0) == 0
 

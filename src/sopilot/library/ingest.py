@@ -18,7 +18,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import BlobNotFound, Conflict, DiskFull, SopilotError, StoreError
+from sopilot.core.errors import (
+    BlobNotFound,
+    Conflict,
+    DiskFull,
+    SopilotError,
+    StoreError,
+    VideoNotFound,
+)
 from sopilot.core.log import get_logger
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import JobContext
@@ -113,9 +120,21 @@ def _store(
     except BaseException:
         for noted, blob_sha256 in notes:
             settle(runtime, "derived", blob_sha256, noted)
+        _forget_if_gone(runtime, video.id)
         raise
     for noted, _ in notes:
         noted.unlink(missing_ok=True)
+
+
+def _forget_if_gone(runtime: Runtime, video_id: int) -> None:
+    """Take back the moments of a video that was deleted while it was analysed."""
+    try:
+        with runtime.database.read() as connection:
+            queries.get_video(connection, video_id)
+    except VideoNotFound:
+        forget_video(runtime, video_id)
+    except StoreError as error:
+        _log.warning("ingest.not_looked_at", video_id=video_id, reason=error.message)
 
 
 def fail_video(runtime: Runtime, connection: Connection, job: Job, error: SopilotError) -> None:
