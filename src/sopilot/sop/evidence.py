@@ -15,7 +15,7 @@ from sopilot.core.records import StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
 from sopilot.sop.comparison import Certainty
-from sopilot.sop.execution import Execution
+from sopilot.sop.execution import Execution, Likeness
 from sopilot.sop.model import Reading, TaskModel, frozen_sec
 
 LEAST_STRENGTH = 0.18
@@ -44,6 +44,11 @@ class StepSlot:
     similarity: float
     expected: float
     repetition_gain: float
+
+    @property
+    def likeness(self) -> float:
+        """Similarity relative to re-recordings, see `Likeness.ratio`."""
+        return Likeness(self.similarity, self.expected).ratio
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,19 @@ from sopilot.sop.model import GoldReference, Reading, TaskModel, cut_times, froz
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """Similarity to a unit, and what re-recordings of the gold reach there."""
+
+    similarity: float
+    expected: float
+
+    @property
+    def ratio(self) -> float:
+        """1 = as alike as another recording of the same work."""
+        return self.similarity / max(self.expected, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """One slot of the found order: a unit of the model and how it was done.
 
@@ -38,6 +51,11 @@ class Execution:
     expected: float
     deletion_gain: float
     repetition_gain: float
+
+    @property
+    def likeness(self) -> float:
+        """Similarity relative to re-recordings, see `Likeness.ratio`."""
+        return Likeness(self.similarity, self.expected).ratio
 
 
 def executions(
@@ -71,19 +89,6 @@ def executions(
             )
         )
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """Similarity to a unit, and what re-recordings of the gold reach there."""
-
-    similarity: float
-    expected: float
-
-    @property
-    def ratio(self) -> float:
-        """1 = as alike as another recording of the same work."""
-        return self.similarity / max(self.expected, 1e-9)
 
 
 def unit_likeness(model: TaskModel, reading: Reading, unit: int, clips: range) -> Likeness:

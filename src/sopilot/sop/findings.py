@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
 from sopilot.sop.evidence import Absence, Evidence, missing_strength, paces
@@ -25,15 +28,18 @@ OWN_MARGIN = 1.25
 """A finding that a gold has itself counts only where its evidence exceeds the gold's so far."""
 
 
-def find(evidence: Evidence) -> tuple[Finding, ...]:
-    """All findings, in the order of where they show in the trainee."""
+def find(evidence: Evidence, levels: NDArray[np.float64]) -> tuple[Finding, ...]:
+    """All findings, in the order of where they show in the trainee.
+
+    levels: (len(evidence.steps),) of `likeness.step_unlikeness`.
+    """
     if evidence.model.method.chunked(evidence.model.steps_are_marked):
         findings = run_findings(evidence)
         findings += dwell(evidence, _told(findings))
         if evidence.model.method.unlike:
-            findings += unlike(evidence, _told(findings))
+            findings += unlike(evidence, levels, _told(findings))
     else:
-        findings = _step_findings(evidence)
+        findings = _step_findings(evidence, levels)
     if evidence.model.method.tell_pauses:
         findings = [as_pause(evidence, item) for item in findings]
     waits = list(idle(evidence, findings))
@@ -45,14 +51,15 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=key))
 
 
-def _step_findings(evidence: Evidence) -> list[Finding]:
+def _step_findings(evidence: Evidence, levels: NDArray[np.float64]) -> list[Finding]:
     absent, order = order_findings(evidence)
     short = cut_short(evidence, set(absent)) if evidence.model.method.cut_short else {}
     findings = [*order, *_missing(evidence, {**absent, **short})]
     steps = {step for unit in short if (step := evidence.model.units[unit].step) is not None}
     findings += dwell(evidence, steps)
     if evidence.model.method.unlike:
-        findings += unlike(evidence, steps | {s.step for s in evidence.steps if s.edit is not None})
+        moved = {slot.step for slot in evidence.steps if slot.edit is not None}
+        findings += unlike(evidence, levels, steps | moved)
     return findings
 
 

@@ -72,10 +72,11 @@ def judge(
         refused |= more
     slots = step_slots(model, found)
     evidence = Evidence(model, trainee, reading, found, search.edits, slots)
-    findings = find(evidence)
+    levels = step_unlikeness(evidence)
+    findings = find(evidence, levels)
     level = conformity(found, reading, search.spare) / model.own.conformity
     nats = max([search.spare, *(edit.gain for edit in search.edits)])
-    unlike = float(step_unlikeness(evidence).max(initial=0.0))
+    unlike = float(levels.max(initial=0.0))
     level = min(1.0, level)
     if model.method.doubt:
         level *= doubt(unlike, thresholds(model)[0])

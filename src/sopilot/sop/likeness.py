@@ -31,13 +31,13 @@ COPY_SHARE = 0.5
 """Share of a re-recording's distance from the gold; a copy stays below, in whatever it differs."""
 
 
-def unlike(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
-    """Deviations of steps that are in their place. skip: steps that are told otherwise.
+def unlike(evidence: Evidence, levels: NDArray[np.float64], skip: set[int]) -> Iterator[Finding]:
+    """Deviations of steps that are in their place. levels: from `step_unlikeness`. skip: steps that
+    are told otherwise.
 
     One gold cannot show how much people differ, so the trainee's other steps serve as measure.
     """
     weak, clear = thresholds(evidence.model)
-    levels = step_unlikeness(evidence)
     for slot, value in zip(evidence.steps, levels, strict=True):
         if slot.step in skip or value <= weak:
             continue
@@ -83,7 +83,7 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
     levels = unlikeness(beyond, tuple(golds[0].parts), with_motion=alike)
     if evidence.reading.shaken is not None:
         levels = levels + evidence.reading.shaken[[slot.step for slot in slots]]
-    ratios = np.array([slot.similarity / max(slot.expected, 1e-9) for slot in slots])
+    ratios = np.array([slot.likeness for slot in slots])
     clear = thresholds(evidence.model)[1]
     for number, slot in enumerate(slots):
         beside = np.delete(ratios, number)
