@@ -15,7 +15,7 @@ import numpy as np
 
 from sopilot.align.search import AcceptedEdit, Change
 from sopilot.core.records import StepKind
-from sopilot.sop.execution import Execution, Likeness, unit_likeness
+from sopilot.sop.execution import Execution, unit_likeness
 from sopilot.sop.model import Reading, TaskModel
 
 WEAK_NATS = 40.0
@@ -39,7 +39,7 @@ def refuted(
     price_scale: float,
 ) -> frozenset[Change]:
     """The accepted edits that are contradicted or hardly shown."""
-    usual = float(np.median([Likeness(e.similarity, e.expected).ratio for e in found]))
+    usual = float(np.median([slot.likeness for slot in found]))
     return frozenset(
         edit.change
         for number, edit in enumerate(edits)
@@ -59,9 +59,7 @@ def _looks_like_nothing(
 ) -> bool:
     """Whether what is said to be done again looks much less like the step than the others do."""
     return edit.kind == "insert" and any(
-        Likeness(slot.similarity, slot.expected).ratio < AGAIN_ALIKE * usual
-        for slot in found
-        if slot.edit == number
+        slot.likeness < AGAIN_ALIKE * usual for slot in found if slot.edit == number
     )
 
 

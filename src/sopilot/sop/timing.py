@@ -21,7 +21,7 @@ from sopilot.sop.evidence import (
     slot_before,
     usual_sec,
 )
-from sopilot.sop.model import TaskModel
+from sopilot.sop.model import TaskModel, Unit
 
 OVER_RATIO, OVER_SEC = 1.65, 3.0
 AGAIN_NATS, AGAIN_LIKENESS, AGAIN_RATIO = 9.0, 0.8, 1.4
@@ -78,9 +78,8 @@ def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
     is_tested = evidence.model.method.tell_twice and slot.kind is not StepKind.CYCLIC
     if not is_tested or slot.edit is not None or slot.gold_moving_sec < LEAST_MOVING_SEC:
         return False
-    others = [item.similarity / max(item.expected, 1e-9) for item in evidence.steps if item != slot]
-    alike = slot.similarity / max(slot.expected, 1e-9)
-    if others and alike < AGAIN_LIKENESS * float(np.median(others)):
+    others = [item.likeness for item in evidence.steps if item != slot]
+    if others and slot.likeness < AGAIN_LIKENESS * float(np.median(others)):
         return False
     return slot.repetition_gain / evidence.price_scale > AGAIN_NATS
 
@@ -150,17 +149,21 @@ def idle(evidence: Evidence, known: Sequence[Finding]) -> Iterator[Finding]:
         excess_sec = pause_sec - usual_sec(evidence, usual, span)
         if excess_sec < IDLE_SEC or told:
             continue
-        item = slot_at(evidence.found, span)
-        yield Finding(
-            type=EventType.OVER_TIME,
-            strength=float(np.clip(excess_sec / (2 * IDLE_SEC), 0.5, 1.0)),
-            evidence=pause_sec,
-            evidence_unit="seconds",
-            step_index=evidence.model.units[item.unit].step,
-            gold_span=evidence.model.units[item.unit].span,
-            trainee_span=span,
-            detail="idle",
-        )
+        unit = evidence.model.units[slot_at(evidence.found, span).unit]
+        yield _pause(unit, span, pause_sec, excess_sec)
+
+
+def _pause(unit: Unit, span: TimeSpan, pause_sec: float, excess_sec: float) -> Finding:
+    return Finding(
+        type=EventType.OVER_TIME,
+        strength=float(np.clip(excess_sec / (2 * IDLE_SEC), 0.5, 1.0)),
+        evidence=pause_sec,
+        evidence_unit="seconds",
+        step_index=unit.step,
+        gold_span=unit.span,
+        trainee_span=span,
+        detail="idle",
+    )
 
 
 def as_pause(evidence: Evidence, item: Finding) -> Finding:
@@ -174,16 +177,7 @@ def as_pause(evidence: Evidence, item: Finding) -> Finding:
         return item
     placed = [slot for slot in evidence.found if slot.edit is None and slot.span != still]
     unit = evidence.model.units[slot_before(placed or evidence.found, still).unit]
-    return Finding(
-        type=EventType.OVER_TIME,
-        strength=float(np.clip(still.duration_sec / (2 * IDLE_SEC), 0.5, 1.0)),
-        evidence=still.duration_sec,
-        evidence_unit="seconds",
-        step_index=unit.step,
-        gold_span=unit.span,
-        trainee_span=still,
-        detail="idle",
-    )
+    return _pause(unit, still, still.duration_sec, still.duration_sec)
 
 
 def _is_still(evidence: Evidence, span: TimeSpan, gold_span: TimeSpan) -> bool:
