@@ -21,10 +21,9 @@ from sopilot.core.log import get_logger
 from sopilot.core.records import Producer, Role
 from sopilot.embed.base import VideoFeatures
 from sopilot.library import queries
-from sopilot.library.analyze import FEATURES
+from sopilot.library.features import open_features
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
-from sopilot.store.derived import find_derived
 from sopilot.store.vectors import Collection, Points
 
 BLOCK = "crop"
@@ -74,18 +73,6 @@ def forget_video(runtime: Runtime, video_id: int) -> None:
         _log.warning("moments.left_behind", video_id=video_id, reason=error.message)
 
 
-def stored_features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
-    """The features of a ready video, whose blocks stay in their file. Raises BlobNotFound."""
-    with runtime.database.read() as connection:
-        row = find_derived(connection, video.sha256, FEATURES, video.producer or "")
-    if row is None or not runtime.blobs.exists("derived", row.blob_sha256):
-        raise BlobNotFound(
-            f"the features of video {video.id} are not stored any more; send its file again, then "
-            "it is analysed anew"
-        )
-    return VideoFeatures.from_file(runtime.blobs.local_path("derived", row.blob_sha256))
-
-
 def rebuild(runtime: Runtime) -> dict[str, int]:
     """Build every collection anew from the database and the stored features; points by name.
 
@@ -124,7 +111,7 @@ def _all_points(
 
 def _readable(runtime: Runtime, video: VideoRow) -> VideoFeatures | None:
     try:
-        return stored_features(runtime, video)
+        return open_features(runtime, video)
     except (BlobNotFound, StoreError) as error:
         _log.warning("moments.left_out", video_id=video.id, reason=error.message)
         return None

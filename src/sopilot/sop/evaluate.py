@@ -30,7 +30,8 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
-from sopilot.library.analyze import FEATURES, fitting_producers
+from sopilot.library.analyze import fitting_producers
+from sopilot.library.features import load_features
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks, training_queries
@@ -46,7 +47,6 @@ from sopilot.sop.score import total_score
 from sopilot.sop.segment import require_two_steps
 from sopilot.sop.steps import validate_steps
 from sopilot.store.audit import Action, record
-from sopilot.store.derived import find_derived
 
 SCORE_KIND = "sop.score"
 MAX_GOLDS = 10
@@ -202,8 +202,8 @@ def evaluate(
     Raises ProducerMismatch, InsufficientClips, BadSteps, BlobNotFound when features are gone.
     """
     case = _load_case(runtime, score_uid)
-    golds = [stored_features(runtime, video) for video in case.golds]
-    trainee = stored_features(runtime, case.trainee)
+    golds = [load_features(runtime, video) for video in case.golds]
+    trainee = load_features(runtime, case.trainee)
     progress(0.1)
     steps = _steps_for(case)
     require_two_steps(golds[0], steps)
@@ -325,7 +325,7 @@ def _adopted(runtime: Runtime, case: _Case, trainee: VideoFeatures) -> tuple[Vid
     """
     known = {video.sha256 for video in (*case.golds, case.trainee)}
     try:
-        found = [stored_features(runtime, v) for v in case.adopted if v.sha256 not in known]
+        found = [load_features(runtime, v) for v in case.adopted if v.sha256 not in known]
     except BlobNotFound:
         return ()
     key = comparison_key(trainee.producer)
@@ -366,15 +366,3 @@ def _seed(case: _Case) -> int:
     # From the contents, not the rows: the same videos give the same interval on any machine.
     text = "".join(video.sha256 for video in (*case.golds, case.trainee))
     return zlib.crc32(text.encode())
-
-
-def stored_features(runtime: Runtime, video: VideoRow) -> VideoFeatures:
-    """The features that a ready video was analysed into. Raises BlobNotFound."""
-    with runtime.database.read() as connection:
-        stored = find_derived(connection, video.sha256, FEATURES, video.producer or "")
-    if stored is None or not runtime.blobs.exists("derived", stored.blob_sha256):
-        raise BlobNotFound(
-            f"the features of video {video.id} are not stored any more; send its file again, then "
-            "it is analysed anew"
-        )
-    return VideoFeatures.from_bytes(runtime.blobs.get_bytes("derived", stored.blob_sha256))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from sopilot.core.errors import InputError, TaskMismatch
 from sopilot.library import queries as library
-from sopilot.library.moments import collection_of, moment_vectors, stored_features
+from sopilot.library.features import open_features
+from sopilot.library.moments import collection_of, moment_vectors
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import Hit, PointFilter
@@ -43,7 +44,7 @@ def similar_moments(
             f"video {video.id} belongs to task {video.task_id}, not {task_id}; leave task_id out "
             "or name the video's own"
         )
-    features = stored_features(runtime, video)
+    features = open_features(runtime, video)
     if not 0 <= clip_index < features.clip_count:
         raise InputError(
             f"clip {clip_index} does not exist in video {video.id}; give one from 0 to "

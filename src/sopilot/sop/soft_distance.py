@@ -16,8 +16,9 @@ from sopilot.align.warp import warp
 from sopilot.core.errors import InputError
 from sopilot.embed.base import VideoFeatures
 from sopilot.library import queries as library
+from sopilot.library.features import load_features
 from sopilot.runtime import Runtime
-from sopilot.sop.evaluate import check_videos, stored_features
+from sopilot.sop.evaluate import check_videos
 from sopilot.sop.model import require_comparable
 from sopilot.sop.views import view_names
 
@@ -53,7 +54,7 @@ def soft_distance(runtime: Runtime, gold_id: int, trainee_id: int, gamma: float)
                 f"{MOST_CLIPS}; choose a shorter video",
                 {"video_id": video.id, "clip_count": video.clip_count, "most": MOST_CLIPS},
             )
-    cost = clip_distances(stored_features(runtime, gold), stored_features(runtime, trainee))
+    cost = clip_distances(load_features(runtime, gold), load_features(runtime, trainee))
     total = soft_warp(cost, gamma)
     length = len(warp(cost)[0])
     return SoftDistance(total, total / length, gamma, length)

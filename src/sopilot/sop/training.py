@@ -22,7 +22,7 @@ from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.stop import Stop
 from sopilot.library import queries as library
-from sopilot.library.moments import stored_features
+from sopilot.library.features import open_features
 from sopilot.runtime import Runtime
 from sopilot.sop import queries
 from sopilot.sop import training_queries as trainings
@@ -239,7 +239,7 @@ def _comparable(
         rows = library.ready_videos(connection, video_ids)
     for video_id in video_ids:
         try:
-            features = stored_features(runtime, rows[video_id])
+            features = open_features(runtime, rows[video_id])
         except (BlobNotFound, KeyError):
             continue
         key = key or comparison_key(features.producer)
