@@ -9,12 +9,12 @@ from sopilot.core.errors import Conflict
 from sopilot.library import queries as library
 from sopilot.library.schemas import VideoRow
 from sopilot.report.html import render_score_html
-from sopilot.report.record import ScoreReport
+from sopilot.report.record import ReviewNote, ScoreReport
 from sopilot.report.wording import Language
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks
 from sopilot.sop.pictures import deviation_pictures
-from sopilot.sop.report_queries import find_review_note
+from sopilot.sop.queries import ReviewRow
 
 
 def score_report(runtime: Runtime, score: int | str) -> ScoreReport:
@@ -32,7 +32,7 @@ def score_report(runtime: Runtime, score: int | str) -> ScoreReport:
         golds = [library.get_video(connection, video_id) for video_id in row.gold_video_ids]
         trainee = library.get_video(connection, row.trainee_video_id)
         profile = tasks.get_profile(connection, runtime.settings, row.task_id)
-        review = find_review_note(connection, row.id)
+        review = queries.find_review(connection, row.id)
     return ScoreReport(
         result=row.result,
         pictures=tuple(deviation_pictures(runtime, row.result)),
@@ -43,13 +43,18 @@ def score_report(runtime: Runtime, score: int | str) -> ScoreReport:
         trainee_name=_name(trainee),
         operator=trainee.operator_id_hash or "",
         site=trainee.site_id or "",
-        review=review,
+        review=None if review is None else _review_note(review),
     )
 
 
 def score_page(runtime: Runtime, score: int | str, language: Language = "en") -> str:
     """The self-contained HTML report of a completed score. Raises what score_report raises."""
     return render_score_html(score_report(runtime, score), language)
+
+
+def _review_note(review: ReviewRow) -> ReviewNote:
+    when = review.updated_at[:16].replace("T", " ") + " UTC"
+    return ReviewNote(review.verdict, review.note or "", when, review.reviewer)
 
 
 def _name(video: VideoRow) -> str:
