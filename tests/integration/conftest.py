@@ -16,7 +16,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from service_parts import (
+    Made,
+    add,
+    analyse_once,
+    open_test_runtime,
+    put_made,
+    work,
+    write_procedure,
+)
 
+from sopilot.core.records import Role
+from sopilot.jobs.records import JobState
+from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.engine import Database, open_database
 
 _PORT = 5432  # names the socket file only: nothing listens on the network
@@ -179,3 +191,31 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A procedure of three steps, and one with the last two exchanged; modules may have others."""
+    folder = tmp_path_factory.mktemp("clips")
+    orders = {"gold": (0, 1, 2), "swapped": (0, 2, 1)}
+    return {k: write_procedure(folder / f"{k}.mp4", v, 5.0) for k, v in orders.items()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> list[Made]:
+    """What `clips` are analysed into: the first as a gold, the second as a trainee."""
+    wanted = [(clips["gold"], Role.GOLD), (clips["swapped"], Role.TRAINEE)]
+    return analyse_once(tmp_path_factory.mktemp("made"), wanted)
+
+
+@pytest.fixture
+def runtime(
+    tmp_path: Path, database_url: str, clips: dict[str, Path], made: list[Made]
+) -> Iterator[Runtime]:
+    """Gold 1 and trainee 2 are ready."""
+    opened = open_test_runtime(tmp_path, database_url)
+    put_made(opened, made)
+    for name, role in (("gold", Role.GOLD), ("swapped", Role.TRAINEE)):
+        assert work(opened, add(opened, clips[name], role).job.id).state is JobState.COMPLETED
+    yield opened
+    close_runtime(opened)

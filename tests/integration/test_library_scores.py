@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from service_parts import (
-    Made,
     add,
-    analyse_once,
     open_test_runtime,
-    put_made,
     work,
-    write_procedure,
 )
 
 from sopilot.api.auth import ANONYMOUS
@@ -33,7 +28,7 @@ from sopilot.core.errors import (
     VideoNotGold,
     VideoNotReady,
 )
-from sopilot.core.records import Actor, Role, Step
+from sopilot.core.records import Actor, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job, JobState
@@ -47,32 +42,6 @@ from sopilot.store.derived import list_derived
 from sopilot.worker import kinds_of
 
 BY = Actor("test")
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("clips")
-    orders = {"gold": (0, 1, 2), "swapped": (0, 2, 1)}
-    return {k: write_procedure(folder / f"{k}.mp4", v, 5.0) for k, v in orders.items()}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> list[Made]:
-    wanted = [(clips["gold"], Role.GOLD), (clips["swapped"], Role.TRAINEE)]
-    return analyse_once(tmp_path_factory.mktemp("made"), wanted)
-
-
-@pytest.fixture
-def runtime(
-    tmp_path: Path, database_url: str, clips: dict[str, Path], made: list[Made]
-) -> Iterator[Runtime]:
-    """Gold 1 and trainee 2 are ready."""
-    opened = open_test_runtime(tmp_path, database_url)
-    put_made(opened, made)
-    for name, role in (("gold", Role.GOLD), ("swapped", Role.TRAINEE)):
-        assert work(opened, add(opened, clips[name], role).job.id).state is JobState.COMPLETED
-    yield opened
-    close_runtime(opened)
 
 
 def order(runtime: Runtime, golds: tuple[int, ...], trainee: int, **weights: float) -> int:

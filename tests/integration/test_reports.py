@@ -12,11 +12,9 @@ from pypdf import PdfReader
 from service_parts import (
     Made,
     add,
-    analyse_once,
     open_test_runtime,
     put_made,
     work,
-    write_procedure,
 )
 from test_api_service import serving
 from typer.testing import CliRunner
@@ -34,19 +32,6 @@ from sopilot.sop.queries import ScoreRow
 from sopilot.store.tables import score_reviews
 
 HOSTILE_NAME = "#panic(1) <b>$x$ 準備.mp4"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("clips")
-    orders = {"gold": (0, 1, 2), "swapped": (0, 2, 1)}
-    return {k: write_procedure(folder / f"{k}.mp4", v, 5.0) for k, v in orders.items()}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> list[Made]:
-    wanted = [(clips["gold"], Role.GOLD), (clips["swapped"], Role.TRAINEE)]
-    return analyse_once(tmp_path_factory.mktemp("made"), wanted)
 
 
 @pytest.fixture

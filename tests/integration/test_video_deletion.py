@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from service_parts import (
-    Made,
     add,
-    analyse_once,
     files_below,
-    open_test_runtime,
-    put_made,
     work,
     write_procedure,
 )
@@ -23,39 +18,13 @@ from sopilot.core.records import Actor, Role
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import JobState
 from sopilot.library import queries as library
-from sopilot.runtime import Runtime, close_runtime
+from sopilot.runtime import Runtime
 from sopilot.sop.evaluate import ScoreOrder, submit
 from sopilot.sop.forget import Forgotten, change_video, delete_video
 from sopilot.store import tables
 from sopilot.store.audit import rows_from
 
 ADMIN = Actor("token:admin", "admin")
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("clips")
-    orders = {"gold": (0, 1, 2), "swapped": (0, 2, 1)}
-    return {k: write_procedure(folder / f"{k}.mp4", v, 5.0) for k, v in orders.items()}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> list[Made]:
-    wanted = [(clips["gold"], Role.GOLD), (clips["swapped"], Role.TRAINEE)]
-    return analyse_once(tmp_path_factory.mktemp("made"), wanted)
-
-
-@pytest.fixture
-def runtime(
-    tmp_path: Path, database_url: str, clips: dict[str, Path], made: list[Made]
-) -> Iterator[Runtime]:
-    """Gold 1 and trainee 2 are ready."""
-    opened = open_test_runtime(tmp_path, database_url)
-    put_made(opened, made)
-    for name, role in (("gold", Role.GOLD), ("swapped", Role.TRAINEE)):
-        assert work(opened, add(opened, clips[name], role).job.id).state is JobState.COMPLETED
-    yield opened
-    close_runtime(opened)
 
 
 def delete(runtime: Runtime, video_id: int, *, is_forced: bool = False) -> Forgotten:
