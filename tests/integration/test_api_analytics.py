@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from pypdf import PdfReader
 from score_rows import START, Fate, Made, store
 from service_parts import open_test_runtime
 from sqlalchemy import update
@@ -225,3 +227,42 @@ def test_a_viewer_cannot_reach_one_person_by_a_filter() -> None:
     with pytest.raises(Forbidden, match="needs the role operator"):
         analytics._for_all(chosen, Principal("token:viewer", Access.VIEWER))
     assert analytics._for_all(chosen, Principal("token:operator", Access.OPERATOR)) == chosen
+
+
+def _text(reply: Response) -> str:
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/pdf")
+    return "\n".join(page.extract_text() for page in PdfReader(BytesIO(reply.content)).pages)
+
+
+@pytest.mark.parametrize(("lang", "empty"), [("en", "All tasks"), ("ja", "すべて"), ("ru", "Все")])
+def test_the_pdf_says_what_the_json_says(service: Service, lang: str, empty: str) -> None:
+    service.put_in(
+        Made(score=91.25, decision="pass", operator="op-α", site="north", verdict="pass"),
+        Made(score=44.5, decision="retrain", operator="op-β", site="south"),
+    )
+    figures = service.get("/analytics")
+    text = _text(service.ask("/analytics/report/pdf", params={"lang": lang}))
+    shown = text.replace(",", ".")
+    assert empty in text
+    for name in (
+        "op-α",
+        "op-β",
+        "north",
+        "south",
+        *(item["bucket"] for item in figures["score_distribution"]),
+    ):
+        assert name in text
+    for key in ("avg_score", "min_score", "max_score"):
+        assert f"{figures[key]:.1f}" in shown
+
+
+def test_the_pdf_is_of_one_task_and_period_and_refuses_others(service: Service) -> None:
+    service.put_in(
+        Made(operator="op-here"), Made(operator="op-there", task="other", minute=MONTHS - 9)
+    )
+    text = _text(service.ask("/analytics/report/pdf", params={"task_id": "other", "days": 365}))
+    assert "op-there" in text
+    assert "op-here" not in text
+    for query, status in (("task_id=nowhere", 404), ("days=0", 422), ("days=366", 422)):
+        assert service.ask(f"/analytics/report/pdf?{query}").status_code == status
+    assert _text(service.ask("/analytics/report/pdf?days=1"))

@@ -21,7 +21,7 @@ from sopilot.sop.analytics import (
 from sopilot.sop.analytics_queries import ScorePoint
 from sopilot.sop.projection import Confidence, ModelType, Trajectory
 from sopilot.sop.schemas import Decision
-from sopilot.sop.tally import Share, Tally, TrendDirection, rate
+from sopilot.sop.tally import Share, TrendDirection, rate
 
 Rate = Annotated[float | None, Field(ge=0, le=1)]
 
@@ -193,7 +193,9 @@ def analytics_response(found: Overview) -> AnalyticsResponse:
         max_score=total.max_score,
         by_operator=[_operator(share) for share in found.by_operator],
         by_site=[_site(share) for share in found.by_site],
-        score_distribution=_distribution(total),
+        score_distribution=[
+            ScoreBucket(bucket=name, count=count) for name, count in total.distribution
+        ],
         recent_trend=[_point(point) for point in found.recent],
         reviewer_agreement=ReviewerAgreement.model_validate(found.agreement, from_attributes=True),
     )
@@ -279,15 +281,6 @@ def recommendations_response(operator_id: str, found: OperatorAdvice) -> Recomme
             "overall_assessment_en": found.advice.overall_assessment_en,
         }
     )
-
-
-def _distribution(total: Tally) -> list[ScoreBucket]:
-    return [
-        ScoreBucket(bucket="90-100", count=total.from_90_count),
-        ScoreBucket(bucket="80-89", count=total.from_80_count - total.from_90_count),
-        ScoreBucket(bucket="70-79", count=total.from_70_count - total.from_80_count),
-        ScoreBucket(bucket="0-69", count=total.job_count - total.from_70_count),
-    ]
 
 
 def _operator(share: Share) -> OperatorShare:

@@ -39,6 +39,16 @@ class Tally:
         """Share of passes, 0-1; None where there is no score."""
         return rate(self.pass_count, self.job_count)
 
+    @property
+    def distribution(self) -> tuple[tuple[str, int], ...]:
+        """Name and count of each bucket of points, the highest first. Source: contract 5."""
+        return (
+            ("90-100", self.from_90_count),
+            ("80-89", self.from_80_count - self.from_90_count),
+            ("70-79", self.from_70_count - self.from_80_count),
+            ("0-69", self.job_count - self.from_70_count),
+        )
+
     def plus(self, other: Tally) -> Tally:
         """Both together."""
         counts = {

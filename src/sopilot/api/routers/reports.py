@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -9,8 +10,11 @@ from fastapi.responses import HTMLResponse
 
 from sopilot.api.auth import Viewer
 from sopilot.api.deps import RuntimeDep, failures
-from sopilot.api.reports import report_pdf_response, report_response
+from sopilot.api.reports import pdf_response, report_pdf_response, report_response
+from sopilot.report.analytics import render_analytics_pdf
 from sopilot.report.wording import Language
+from sopilot.sop.analytics_page import analytics_report
+from sopilot.sop.period import MAX_DAYS
 
 router = APIRouter(tags=["reports"])
 
@@ -51,3 +55,28 @@ def get_report(job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Lang = "ja
 def get_report_pdf(job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Lang = "ja") -> Response:
     """Both paths answer the same bytes, named `sopilot_job{id}_report.pdf`."""
     return report_pdf_response(runtime, job_id, lang)
+
+
+@router.get(
+    "/analytics/report/pdf",
+    summary="Read the analytics as PDF",
+    response_class=Response,
+    responses=_PDF | failures(404, 422),
+)
+def get_analytics_pdf(
+    _: Viewer,
+    runtime: RuntimeDep,
+    task_id: Annotated[
+        str | None, Query(max_length=128, description="Task; all when left out.")
+    ] = None,
+    days: Annotated[
+        int | None, Query(ge=1, le=MAX_DAYS, description="Completed in so many days before now.")
+    ] = None,
+    lang: Lang = "ja",
+) -> Response:
+    """Figures, distribution, decisions, operators, sites, trend and reviews on paper."""
+    with runtime.database.read() as connection:
+        report = analytics_report(
+            connection, runtime.settings, task_id or None, days, datetime.now(UTC)
+        )
+    return pdf_response(render_analytics_pdf(report, lang), "sopilot_analytics_report.pdf")
