@@ -53,8 +53,12 @@ def write_procedure(
 
 def open_test_runtime(folder: Path, database_url: str | None = None, **changes: object) -> Runtime:
     """A runtime on a data folder below `folder`."""
+    unlimited = {"rate_limit_rpm": 0, "login_failures_per_minute": 0}
     settings = load_settings(
-        data_dir=folder / "data", database_url=database_url, score_workers=1, **changes
+        data_dir=folder / "data",
+        database_url=database_url,
+        score_workers=1,
+        **{**unlimited, **changes},
     )
     return open_runtime(settings)
 

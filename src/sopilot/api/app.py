@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -11,8 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from sopilot import __version__
-from sopilot.api.boundary import Boundary
+from sopilot.api.auth import Gate
+from sopilot.api.boundary import ALIAS_PREFIXES, Boundary
 from sopilot.api.errors import install_error_handlers
+from sopilot.api.limits import RateLimit
 from sopilot.api.openapi import Service
 from sopilot.api.routers import (
     admin,
@@ -24,19 +26,24 @@ from sopilot.api.routers import (
     score_views,
     scores,
     search,
+    session,
     tasks,
     training,
     videos,
 )
 from sopilot.core.config import Settings, load_settings
+from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
+from sopilot.core.records import Actor
 from sopilot.library.remove import sweep
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.memo import Memo
+from sopilot.store.audit import Action, record
 from sopilot.worker import embedded_pool
 
 ROUTERS = (
     ops.router,
+    session.router,
     videos.router,
     scores.router,
     reports.router,
@@ -48,14 +55,15 @@ ROUTERS = (
     search.router,
     training.router,
 )
-ALIAS_PREFIXES = ("/api/v1", "/sop")
-"""The same routes are served below these; the documentation shows the short form."""
 
 _DESCRIPTION = (
     "Scores a trainee's video against a gold video of the same procedure. Send the API key in "
     "`X-API-Key`. All routes are also served below `/api/v1` and `/sop`. Every failure has the "
     'form `{"error": {"code", "message", "details"}, "detail": message}`.'
 )
+
+SERVICE = Actor("system:service")
+"""Who starts and stops in the audit log."""
 
 _log = get_logger(__name__)
 
@@ -85,6 +93,7 @@ def create_app(
         lifespan=_lifespan(settings, runtime, with_workers=with_workers),
     )
     app.state.settings = settings
+    app.state.gate = Gate.of(settings)
     app.state.analytics_memo = Memo()
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
@@ -96,12 +105,20 @@ def create_app(
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
     app.include_router(docs.router)
+    app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["X-API-Key", "Authorization", "Content-Type", "X-Request-ID", "Range"],
-        expose_headers=["X-Request-ID", "Location", "Content-Range"],
+        expose_headers=[
+            "X-Request-ID",
+            "Location",
+            "Content-Range",
+            "Retry-After",
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+        ],
     )
     app.add_middleware(Boundary)
     return app
@@ -114,6 +131,7 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
         app.state.runtime = runtime
         swept = await run_in_threadpool(sweep, runtime)
         _log.info("service.started", data_dir=str(runtime.blobs.root), swept=swept)
+        await run_in_threadpool(_record, runtime, Action.SERVICE_STARTED, version=__version__)
         pool = embedded_pool(settings) if with_workers else None
         try:
             if pool is not None:
@@ -122,7 +140,14 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
         finally:
             if pool is not None:
                 await run_in_threadpool(pool.stop)
+            with suppress(StoreError):  # the end must not hang on the database
+                await run_in_threadpool(_record, runtime, Action.SERVICE_STOPPED)
             await run_in_threadpool(close_runtime, runtime)
             _log.info("service.stopped")
 
     return run
+
+
+def _record(runtime: Runtime, action: Action, **detail: str) -> None:
+    with runtime.database.write() as connection:
+        record(connection, SERVICE, action, "service", detail=detail)

@@ -1,28 +1,52 @@
 """Who is calling and may they: one principal resolver, one least role per route.
 
-Credentials are the `X-API-Key` header or the same value as a Bearer token. Without any configured
-key the service is open to programs on this machine only: the peer must be a
-loopback address that is not a proxy's, and the Host and Origin headers must name this machine, so
-that a web page in the operator's browser cannot reach it by a name it controls.
+Credentials are a token (`X-API-Key`, or `Authorization: Bearer`), HTTP Basic, or the cookie of a
+session that one of them opened. Where none is configured, the mode `auto` serves programs on this
+machine only: the peer must be a loopback address that is not a proxy's, and the Host and Origin
+headers must name this machine, so that a web page in the operator's browser cannot reach the
+service by a name it controls.
 """
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
-import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 from structlog.contextvars import get_contextvars
 
-from sopilot.core.config import Settings
-from sopilot.core.errors import AuthNotConfigured, Forbidden, Unauthorized
+from sopilot.api.client import client_address, is_local_program, is_same_site, limit_key
+from sopilot.api.credentials import Credential, configured, given_in, match
+from sopilot.api.limits import Limits
+from sopilot.core.config import AccessRole, Settings
+from sopilot.core.errors import (
+    AuthNotConfigured,
+    Forbidden,
+    RateLimited,
+    StoreError,
+    Unauthorized,
+)
+from sopilot.core.log import get_logger
 from sopilot.core.records import Actor
+from sopilot.runtime import Runtime
+from sopilot.store.audit import Action, record
+from sopilot.store.sessions import find_session
+
+SESSION_COOKIE = "sopilot_session"
+SECURITY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+    "Basic": {"type": "http", "scheme": "basic"},
+    "Session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+}
+"""How credentials are sent, for the OpenAPI document."""
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_log = get_logger(__name__)
 
 
 class Access(IntEnum):
@@ -36,12 +60,16 @@ class Access(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who acts and with which role; request_id, ip: of the request, for the audit log."""
+    """Who acts and with which role; request_id, ip: of the request, for the audit log.
+
+    session_ends: where a session's cookie says who it is, the moment of its end.
+    """
 
     actor: str
     role: Access
     request_id: str | None = None
     ip: str | None = None
+    session_ends: str | None = None
 
     @property
     def by(self) -> Actor:
@@ -49,86 +77,117 @@ class Principal:
         return Actor(self.actor, self.role.name.lower(), self.request_id, self.ip)
 
 
-ANONYMOUS = Principal("anonymous", Access.ADMIN)
-"""The principal of a service without credentials: whoever reaches it is trusted."""
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What decides who is let in: the settings, the configured credentials, the counters."""
 
-SECURITY_SCHEMES = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "Bearer": {"type": "http", "scheme": "bearer"},
-}
-"""How credentials are sent, for the OpenAPI document."""
+    settings: Settings
+    credentials: tuple[Credential, ...]
+    limits: Limits
 
+    @classmethod
+    def of(cls, settings: Settings) -> Gate:
+        """The gate of a service with these settings."""
+        return cls(settings, configured(settings), Limits(settings))
 
-_PROXY_MARKS = frozenset({"forwarded", "x-real-ip", "via"})
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+    def is_open_to(self, request: HTTPConnection) -> bool:
+        """Whether the caller is a program on this machine, which no credential keeps out."""
+        return (
+            self.settings.auth_required == "auto"
+            and not self.credentials
+            and is_local_program(request)
+        )
 
-
-def _is_loopback(host: str) -> bool:
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def is_local_program(request: Request) -> bool:
-    """Is the caller a program on this machine, addressing this machine by a local name?"""
-    if request.client is None or not _is_loopback(request.client.host):
-        return False
-    if any(name in _PROXY_MARKS or name.startswith("x-forwarded") for name in request.headers):
-        return False
-    host = _HOST.fullmatch(request.headers.get("host", ""))
-    if host is None or not _is_loopback(host["name"]):
-        return False
-    origin = request.headers.get("origin")
-    return origin is None or _is_loopback(_host_of(origin))
+    def address_of(self, request: HTTPConnection) -> str:
+        """The client's address, see `client.client_address`."""
+        return client_address(request, self.settings.trusted_proxies)
 
 
-def _host_of(origin: str) -> str:
-    """The host of an Origin header; empty when it names none."""
-    try:
-        return urlsplit(origin).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _same(given: str, expected: str) -> bool:
-    # HTTP libraries hand header bytes over as Latin-1; a key is sent as UTF-8.
-    return hmac.compare_digest(given.encode("latin-1", "replace"), expected.encode())
-
-
-def resolve_principal(settings: Settings, request: Request, given: str | None) -> Principal | None:
+async def resolve(request: Request) -> Principal | None:
     """The principal of a request, or None when it carries no credentials but must.
 
-    Raises Unauthorized for a wrong key, AuthNotConfigured when no key is configured and the mode
-    does not open the service to this client.
+    Raises Unauthorized for wrong credentials, RateLimited for too many of them, Forbidden for a
+    change that a page of another site makes with a session's cookie, AuthNotConfigured when
+    nothing is configured and the mode does not open the service to this client.
     """
-    expected = settings.api_key.get_secret_value() if settings.api_key else ""
-    if expected:
-        if given is None:
-            return None
-        if not _same(given, expected):
-            raise Unauthorized("the API key is not valid; send the configured key in X-API-Key")
-        return Principal("token:api", Access.ADMIN)
-    if settings.auth_required == "false":
-        return ANONYMOUS
-    if settings.auth_required == "auto" and is_local_program(request):
-        return ANONYMOUS
-    raise AuthNotConfigured(
-        "no API key is configured, so only programs on the server itself are served; set "
-        "SOPILOT_API_KEY on the server and send it in X-API-Key"
+    gate = cast(Gate, request.app.state.gate)
+    if gate.credentials:
+        found = await _by_header(gate, request) or await _by_cookie(gate, request)
+        if found is not None:
+            return found
+    if gate.settings.auth_required == "false" or gate.is_open_to(request):
+        return _principal(gate, request, "anonymous", gate.settings.auth_default_role)
+    if not gate.credentials:
+        raise AuthNotConfigured(
+            "no credentials are configured, so only programs on the server itself are served; set "
+            "SOPILOT_API_KEY on the server and send it in X-API-Key"
+        )
+    return None
+
+
+def _principal(
+    gate: Gate, request: Request, actor: str, role: AccessRole, session_ends: str | None = None
+) -> Principal:
+    return Principal(
+        actor,
+        Access[role.upper()],
+        get_contextvars().get("request_id"),
+        gate.address_of(request) or None,
+        session_ends,
     )
 
 
-def _given_key(request: Request) -> str | None:
-    # Read here, not by sub-dependencies: each of those would be solved anew for every request.
-    key = request.headers.get("x-api-key")
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return key if key is not None else token.strip() if scheme.lower() == "bearer" else None
+async def _by_header(gate: Gate, request: Request) -> Principal | None:
+    given = given_in(request.headers)
+    if given is None:
+        return None
+    key = limit_key(gate.address_of(request))
+    gate.limits.require_login(key)
+    credential = match(gate.credentials, given)
+    if credential is not None:
+        return _principal(gate, request, credential.actor, credential.role)
+    gate.limits.count_failure(key)
+    who = _principal(gate, request, "unknown", "viewer")
+    await run_in_threadpool(_record_failure, request, who, given.scheme)
+    raise Unauthorized(
+        "the credentials are not valid; send the configured key in X-API-Key, a token as "
+        "Authorization: Bearer, or user and password as Authorization: Basic"
+    )
+
+
+def _record_failure(request: Request, who: Principal, scheme: str) -> None:
+    """Into the audit log; a database that does not answer must not hide the refusal."""
+    runtime = cast(Runtime, request.app.state.runtime)
+    by = Actor(who.actor, "none", who.request_id, who.ip)
+    detail = {"path": request.url.path[:256], "scheme": scheme}
+    try:
+        with runtime.database.write() as connection:
+            record(connection, by, Action.LOGIN_FAILED, "login", outcome="refused", detail=detail)
+    except StoreError:
+        _log.warning("login.not_recorded", exc_info=True)
+
+
+async def _by_cookie(gate: Gate, request: Request) -> Principal | None:
+    token = request.cookies.get(SESSION_COOKIE)
+    if not token:
+        return None
+    found = await run_in_threadpool(_session, gate, request, token)
+    if found is None:
+        return None
+    if request.method not in _READS and not is_same_site(request):
+        raise Forbidden(
+            "a page of another site cannot change anything with this session; use the service's "
+            "own pages, or send credentials in a header"
+        )
+    credential, ends = found
+    return _principal(gate, request, credential.actor, credential.role, ends)
+
+
+def _session(gate: Gate, request: Request, token: str) -> tuple[Credential, str] | None:
+    runtime = cast(Runtime, request.app.state.runtime)
+    with runtime.database.read() as connection:
+        found = find_session(connection, token, [item.digest for item in gate.credentials])
+    return None if found is None else (gate.credentials[found[0]], found[1])
 
 
 def require(principal: Principal, least: Access) -> None:
@@ -150,14 +209,12 @@ def needs(least: Access) -> Check:
     """
 
     async def check(request: Request) -> Principal:
-        principal = resolve_principal(request.app.state.settings, request, _given_key(request))
+        principal = await resolve(request)
         if principal is None:
-            raise Unauthorized("no credentials; send the API key in the X-API-Key header")
-        principal = replace(
-            principal,
-            request_id=get_contextvars().get("request_id"),
-            ip=request.client.host if request.client else None,
-        )
+            raise Unauthorized(
+                "no credentials; send a key in the X-API-Key header, a token as Authorization: "
+                "Bearer, or user and password as Authorization: Basic"
+            )
         require(principal, least)
         return principal
 
@@ -165,16 +222,22 @@ def needs(least: Access) -> Check:
     return check
 
 
+async def anyone() -> None:
+    """The dependency of public routes that answer all callers alike."""
+
+
 async def public(request: Request) -> Principal | None:
-    """The dependency of public routes: the principal where credentials prove one, else None."""
+    """The dependency of public routes that tell some more: the principal where credentials prove one, else None."""
     try:
-        return resolve_principal(request.app.state.settings, request, _given_key(request))
-    except (Unauthorized, AuthNotConfigured):
+        return await resolve(request)
+    except (Unauthorized, AuthNotConfigured, RateLimited):
         return None
 
 
+anyone.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 public.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 
+Anyone = Annotated[None, Depends(anyone)]
 MaybePrincipal = Annotated[Principal | None, Depends(public)]
 Viewer = Annotated[Principal, Depends(needs(Access.VIEWER))]
 Operator = Annotated[Principal, Depends(needs(Access.OPERATOR))]

@@ -23,9 +23,12 @@ from sopilot.core.log import get_logger
 MAX_BODY_BYTES = 2 << 20
 """Largest body of a request that is no upload; it is read before the caller is known."""
 
+ALIAS_PREFIXES = ("/api/v1", "/sop")
+"""All routes are served below these too; the documentation shows the short form."""
+
 # These check the credentials first, then stream their body under a limit of their own.
 _UPLOADS = frozenset(
-    f"{prefix}/{n}" for prefix in ("", "/api/v1", "/sop") for n in ("gold", "videos")
+    f"{prefix}/{n}" for prefix in ("", *ALIAS_PREFIXES) for n in ("gold", "videos")
 )
 _MOST_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -50,6 +53,7 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["path"] = _plain_path(scope["path"])
         request_id = _request_id(scope)
         limited = receive if _is_upload(scope) else _limited(receive)
         has_started = False
@@ -77,6 +81,12 @@ class Boundary:
                 log.exception("request.crashed", path=scope["path"])
                 if not has_started:
                     await unexpected()(scope, receive, send_marked)
+
+
+def _plain_path(path: str) -> str:
+    """A path without slashes at its end, so that both forms reach the same route and role."""
+    plain = path.rstrip("/")
+    return plain if plain and plain not in ALIAS_PREFIXES else f"{plain}/"
 
 
 def _is_upload(scope: Scope) -> bool:

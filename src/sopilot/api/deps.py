@@ -37,16 +37,17 @@ _MEANINGS = {
     404: "No such row.",
     409: "The state does not allow it.",
     413: "The file is too large.",
+    429: "Too many requests; retry after the seconds in Retry-After.",
     422: "A value is missing or outside its range, or a gold failed the quality gate.",
     503: "Not ready; retry after the seconds in Retry-After.",
 }
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented error responses of a route; 401, 403 and 503 go without saying."""
+    """The documented error responses of a route; 401, 403, 429 and 503 go without saying."""
     return {
         status: {"model": ErrorEnvelope, "description": _MEANINGS[status]}
-        for status in (*statuses, 401, 403, 503)
+        for status in (*statuses, 401, 403, 429, 503)
     }
 
 

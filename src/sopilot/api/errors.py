@@ -47,6 +47,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.Unauthorized: 401,
     errors.AuthNotConfigured: 503,
     errors.Forbidden: 403,
+    errors.RateLimited: 429,
     errors.MediaError: 400,
     errors.ProbeError: 400,
     errors.DecodeError: 400,
@@ -107,10 +108,12 @@ def _clean(value: Any) -> Any:
 
 def _sopilot_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SopilotError)
+    if isinstance(error, errors.RateLimited):
+        return rate_limited(error)
     status = status_of(type(error))
     headers: dict[str, str] = {}
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = "Bearer, Basic"
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SEC)
     if status >= 500:
@@ -172,6 +175,12 @@ def unusable_address() -> JSONResponse:
     """The answer to a path or query with a NUL character, which no database stores."""
     message = "the address holds a NUL character (%00), which no name has; leave it out"
     return envelope(422, errors.InputError.code, message)
+
+
+def rate_limited(error: errors.RateLimited) -> JSONResponse:
+    """The answer to an address that asks too much."""
+    headers = {"Retry-After": str(error.details["retry_after_sec"])}
+    return envelope(429, error.code, error.message, error.details, headers)
 
 
 def interrupted() -> JSONResponse:

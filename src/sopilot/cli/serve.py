@@ -42,7 +42,13 @@ def serve(
     address = f"http://{settings.host}:{listener.getsockname()[1]}"
     note(f"listening on {address}")
     note(f"data in {settings.data_dir.resolve()}; interactive documentation at {address}/docs")
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whom to believe is a setting of ours (api/client.py)
+        timeout_graceful_shutdown=10,
+    )
     server = uvicorn.Server(config)
     app.state.is_stopping = lambda: server.should_exit
     server.run(sockets=[listener])

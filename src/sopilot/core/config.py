@@ -6,12 +6,13 @@ variable are aliases of the same field, the first one set wins. Nonsense stops t
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -29,7 +30,16 @@ from sopilot.core.records import Limits
 
 PREFIX = "SOPILOT_"
 
+AccessRole = Literal["viewer", "operator", "admin"]
+ACCESS_ROLES: tuple[AccessRole, ...] = get_args(AccessRole)
+ACCESS_FIELDS = ("api_key", "api_token", "api_role_tokens", "basic_user", "basic_password")
+"""What opens the service; of no use to any process but the one that serves."""
+
 ADAPT_PLACEHOLDERS = ("job_id", "data_dir", "models_dir", "reports_dir", "since")
+
+_WORDS = {word: "true" for word in ("1", "true", "yes", "y", "on")} | {
+    word: "false" for word in ("0", "false", "no", "n", "off")
+}
 
 # What follows a user's name in an address, to the last @; without an @ all but a plain port.
 _PASSWORD = re.compile(r"(://[^:/@]*:)(?![0-9]*(?:/|$))(?:.*(?=@)|[^@]*$)")
@@ -73,10 +83,49 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None, description="Secret expected in `X-API-Key`; empty = no key configured."
     )
+    api_token: SecretStr | None = Field(
+        default=None, description="Secret of one bearer token; empty = none."
+    )
+    api_token_role: AccessRole = Field(default="admin", description="Role of that token.")
+    api_role_tokens: SecretStr | None = Field(
+        default=None,
+        description="Further bearer tokens as `role:token`, separated by `,` or `;`; roles: "
+        "`viewer`, `operator`, `admin`.",
+    )
+    basic_user: str | None = Field(
+        default=None, description="User of HTTP Basic; empty = Basic is off."
+    )
+    basic_password: SecretStr | None = Field(default=None, description="The user's password.")
+    basic_role: AccessRole = Field(default="admin", description="The user's role.")
     auth_required: Literal["auto", "true", "false"] = Field(
         default="auto",
-        description="Without a key: `auto` = open to loopback clients only, `true` = 503 for all, "
-        "`false` = open.",
+        description="`true` = credentials always (503 where none are configured); `auto` = "
+        "likewise, but with none configured open to programs on this machine; `false` = open to "
+        "all.",
+    )
+    auth_default_role: AccessRole = Field(
+        default="admin", description="Role of a caller who may come without credentials."
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=24 * 30, description="Hours after which a browser's session ends."
+    )
+    login_failures_per_minute: int = Field(
+        default=10,
+        ge=0,
+        description="Wrong credentials that one address may send; then 429. 0 = no limit.",
+    )
+    rate_limit_rpm: int = Field(
+        default=120,
+        ge=0,
+        description="Requests per minute that one address may send; then 429. 0 = no limit.",
+    )
+    rate_limit_burst: int = Field(
+        default=20, ge=1, description="Requests per second that one address may send."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Comma-separated addresses or networks of proxies whose `X-Forwarded-For` "
+        "and `X-Forwarded-Proto` are believed.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("http://localhost:8000", "http://127.0.0.1:8000"),
@@ -244,9 +293,37 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("auth_required", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _as_word(cls, value: Any) -> Any:
+        word = str(value).strip().lower()
+        return _WORDS.get(word, word)
+
+    @field_validator("api_role_tokens")
+    @classmethod
+    def _usable_tokens(cls, value: SecretStr | None) -> SecretStr | None:
+        seen: set[str] = set()
+        for number, (_, token) in enumerate(split_role_tokens(value), 1):
+            if token in seen:
+                raise ValueError(f"entry {number} of the role tokens repeats a token; make another")
+            seen.add(token)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError as error:
+                raise ValueError(
+                    f"{item!r} is no address or network; write 10.0.0.5 or 10.0.0.0/24"
+                ) from error
+        return value
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
@@ -261,6 +338,17 @@ class Settings(BaseSettings):
             if value.startswith(head):
                 return "postgresql+psycopg://" + value[len(head) :]
         return value
+
+    @model_validator(mode="after")
+    def _whole_basic_login(self) -> Settings:
+        if (self.basic_user is None) != (self.basic_password is None):
+            raise ValueError(
+                "HTTP Basic needs both SOPILOT_BASIC_USER and SOPILOT_BASIC_PASSWORD; set the "
+                "missing one or clear the other"
+            )
+        if self.basic_user is not None and ":" in self.basic_user:
+            raise ValueError("SOPILOT_BASIC_USER must not hold a colon; choose another name")
+        return self
 
     @model_validator(mode="after")
     def _ordered_thresholds(self) -> Settings:
@@ -286,6 +374,25 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database address, with the SQLite default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'sopilot.db'}"
+
+
+def split_role_tokens(value: SecretStr | None) -> list[tuple[AccessRole, str]]:
+    """(role, token) of every entry of SOPILOT_API_ROLE_TOKENS, in its order.
+
+    Raises ValueError for an entry that is not role:token; it shows no token.
+    """
+    text = value.get_secret_value() if value is not None else ""
+    found: list[tuple[AccessRole, str]] = []
+    for number, entry in enumerate(filter(None, map(str.strip, re.split("[,;]", text))), 1):
+        name, _, token = (part.strip() for part in entry.partition(":"))
+        role = next((item for item in ACCESS_ROLES if item == name.lower()), None)
+        if role is None or not token:
+            raise ValueError(
+                f"entry {number} of the role tokens is not role:token with a role of "
+                f"{', '.join(ACCESS_ROLES)}; correct it"
+            )
+        found.append((role, token))
+    return found
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -349,10 +456,11 @@ def _shown(value: Any) -> str:
 def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
     """The environment for a process of ours that has no use for the service's secrets.
 
-    keeps_settings: without the API key only; else without every setting of ours, so that what a
-    hostile video makes of the decoder finds no address or password.
+    keeps_settings: without what opens the service only; else without every setting of ours, so
+    that what a hostile video makes of the decoder finds no address or password.
     """
-    secret = {"SOPILOT_API_KEY"} if keeps_settings else set(variable_names("database_url"))
+    hidden = ACCESS_FIELDS if keeps_settings else ("database_url",)
+    secret = {name for field in hidden for name in variable_names(field)}
     prefixes = () if keeps_settings else (PREFIX,)
     return {
         name: value

@@ -15,6 +15,7 @@ SopilotError
 ├── Unauthorized             no or wrong credentials
 ├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
+├── RateLimited              too many requests, or wrong credentials, from one address
 ├── MediaError               ProbeError, DecodeError, NoFrames
 ├── ModelError               a model cannot be loaded or cannot work
 ├── ReportError              a report cannot be typeset
@@ -156,6 +157,12 @@ class AuthNotConfigured(SopilotError):
 
 class Forbidden(SopilotError):
     code = "FORBIDDEN"
+
+
+class RateLimited(SopilotError):
+    """details: retry_after_sec, whole seconds until a request is served again."""
+
+    code = "RATE_LIMITED"
 
 
 class MediaError(SopilotError):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
-from sopilot.api.auth import MaybePrincipal
+from sopilot.api.auth import Anyone
 from sopilot.report.pages import page_environment
 
 router = APIRouter()
@@ -18,7 +18,7 @@ _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @router.get("/docs", include_in_schema=False)
-def get_docs(_: MaybePrincipal, request: Request) -> HTMLResponse:
+def get_docs(_: Anyone, request: Request) -> HTMLResponse:
     """Every route with its fields and answers, made from the same schema as /openapi.json."""
     schema = request.app.openapi()
     page = _environment().get_template("docs.html.j2").render(api=schema, groups=_groups(schema))

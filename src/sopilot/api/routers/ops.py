@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from sopilot import __version__
 from sopilot.api import health
-from sopilot.api.auth import MaybePrincipal
+from sopilot.api.auth import Anyone, MaybePrincipal
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.metrics import CONTENT_TYPE, render_metrics
 from sopilot.api.schemas import (
@@ -20,14 +20,14 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/", summary="Where to look")
-async def root(_: MaybePrincipal) -> RootResponse:
+async def root(_: Anyone) -> RootResponse:
     """What this is and where its documentation is."""
     return RootResponse(name="SOPilot", version=__version__, docs="/docs", health="/health")
 
 
 @router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Health", responses={503: {"model": HealthResponse}})
-def get_health(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> HealthResponse:
+def get_health(_: Anyone, runtime: RuntimeDep, response: Response) -> HealthResponse:
     """Database, disk and embedder; 503 when unhealthy."""
     found = health.check_health(runtime)
     response.status_code = 503 if found.status == "unhealthy" else 200
@@ -36,7 +36,7 @@ def get_health(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> He
 
 @router.head("/readiness", include_in_schema=False)
 @router.get("/readiness", summary="Readiness", responses={503: {"model": ReadinessResponse}})
-def get_readiness(_: MaybePrincipal, runtime: RuntimeDep, response: Response) -> ReadinessResponse:
+def get_readiness(_: Anyone, runtime: RuntimeDep, response: Response) -> ReadinessResponse:
     """May requests be sent here? 503 when not."""
     found = health.check_readiness(runtime)
     response.status_code = 200 if found.ready else 503
@@ -50,6 +50,6 @@ def get_status(who: MaybePrincipal, runtime: RuntimeDep) -> StatusResponse:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def get_metrics(_: MaybePrincipal, runtime: RuntimeDep) -> Response:
+def get_metrics(_: Anyone, runtime: RuntimeDep) -> Response:
     """Figures in the Prometheus text format 0.0.4."""
     return Response(render_metrics(runtime), media_type=CONTENT_TYPE)

@@ -1,0 +1,117 @@
+"""How much one address may ask: requests per minute and second, wrong credentials per minute.
+
+Counted in the memory of this process, by sliding windows; a second server process would count for
+itself. Called for every request by `RateLimit`, and by `auth` where credentials are wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sopilot.api.boundary import ALIAS_PREFIXES
+from sopilot.api.client import client_address, limit_key
+from sopilot.api.errors import rate_limited
+from sopilot.core.config import Settings
+from sopilot.core.errors import RateLimited
+
+_UNLIMITED = frozenset(
+    f"{prefix}/{name}"
+    for prefix in ("", *ALIAS_PREFIXES)
+    for name in ("health", "readiness", "metrics")
+)
+"""What monitors ask for at their own pace."""
+
+
+class Limits:
+    """The counters of one service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._requests: tuple[RateLimitItem, ...] = ()
+        if settings.rate_limit_rpm:
+            self._requests = (
+                RateLimitItemPerSecond(settings.rate_limit_burst, namespace="requests"),
+                RateLimitItemPerMinute(settings.rate_limit_rpm, namespace="requests"),
+            )
+        failures = settings.login_failures_per_minute
+        self._failures = RateLimitItemPerMinute(failures, namespace="logins") if failures else None
+
+    @property
+    def per_minute(self) -> int | None:
+        """Requests per minute that one address may send; None = no limit."""
+        return self._requests[-1].amount if self._requests else None
+
+    def take(self, key: str) -> int | None:
+        """Count a request of an address; how many more it may send in this minute.
+
+        None = no limit. Raises RateLimited; a refused request is not counted.
+        """
+        if not self._requests:
+            return None
+        for item in self._requests:
+            if not self._limiter.test(item, key):
+                raise self._refusal(item, key, f"more than {item} requests")
+        for item in self._requests:
+            self._limiter.hit(item, key)
+        return int(self._limiter.get_window_stats(self._requests[-1], key).remaining)
+
+    def require_login(self, key: str) -> None:
+        """Raises RateLimited where an address sent too many wrong credentials of late."""
+        if self._failures is not None and not self._limiter.test(self._failures, key):
+            raise self._refusal(
+                self._failures, key, f"more than {self._failures} wrong credentials"
+            )
+
+    def count_failure(self, key: str) -> None:
+        """Wrong credentials came from an address."""
+        if self._failures is not None:
+            self._limiter.hit(self._failures, key)
+
+    def _refusal(self, item: RateLimitItem, key: str, what: str) -> RateLimited:
+        reset_sec = self._limiter.get_window_stats(item, key).reset_time - time.time()
+        wait_sec = max(1, math.ceil(reset_sec))
+        return RateLimited(
+            f"{what} came from this address; wait {wait_sec} s",
+            {"retry_after_sec": wait_sec},
+        )
+
+
+class RateLimit:
+    """ASGI middleware: counts every request against its client's address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or answer 429 with the seconds to wait."""
+        if scope["type"] != "http" or scope["path"] in _UNLIMITED:
+            await self._app(scope, receive, send)
+            return
+        state = scope["app"].state
+        request = HTTPConnection(scope)
+        if state.gate.is_open_to(request):
+            await self._app(scope, receive, send)
+            return
+        limits: Limits = state.gate.limits
+        try:
+            left = limits.take(limit_key(client_address(request, state.settings.trusted_proxies)))
+        except RateLimited as error:
+            await rate_limited(error)(scope, receive, send)
+            return
+
+        async def send_counted(message: Message) -> None:
+            if left is not None and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-RateLimit-Limit"] = str(limits.per_minute)
+                headers["X-RateLimit-Remaining"] = str(left)
+            await send(message)
+
+        await self._app(scope, receive, send_counted)
