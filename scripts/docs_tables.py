@@ -71,6 +71,27 @@ def route_table() -> str:
     return "\n".join(lines)
 
 
+def role_table() -> str:
+    """Least role and the routes that ask for it, ascending."""
+    from fastapi.routing import APIRoute
+
+    from sopilot.api.app import ROUTERS
+    from sopilot.api.auth import Access
+    from sopilot.api.openapi import least_roles
+
+    routes: dict[Access, list[str]] = {role: [] for role in Access}
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                [role] = least_roles(route.dependant)
+                routes[role] += [f"`{method} {route.path}`" for method in sorted(route.methods)]
+    lines = ["| least role | routes |", "|---|---|"]
+    for role, own in routes.items():
+        name = "none" if role is Access.PUBLIC else role.name.lower()
+        lines.append(f"| {name} | {', '.join(own)} |")
+    return "\n".join(lines)
+
+
 def acceptance_table() -> str:
     """Row of the contract, feature, the tests that prove it or what it waits for."""
     rows = tomllib.loads((ROOT / "docs/acceptance.toml").read_text(encoding="utf-8"))
@@ -103,6 +124,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/configuration.md", settings_table),
     "errors": ("docs/errors.md", error_table),
     "routes": ("docs/api.md", route_table),
+    "roles": ("docs/access.md", role_table),
     "acceptance": ("docs/acceptance.md", acceptance_table),
 }
 
