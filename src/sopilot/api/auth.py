@@ -227,7 +227,7 @@ async def anyone() -> None:
 
 
 async def public(request: Request) -> Principal | None:
-    """The dependency of public routes that tell some more: the principal where credentials prove one, else None."""
+    """The dependency of public routes that tell known callers more: the principal, or None."""
     try:
         return await resolve(request)
     except (Unauthorized, AuthNotConfigured, RateLimited):

@@ -1,6 +1,6 @@
 """How much one address may ask: requests per minute and second, wrong credentials per minute.
 
-Counted in the memory of this process, by sliding windows; a second server process would count for
+Counted in the memory of this process, by moving windows; a second server process would count for
 itself. Called for every request by `RateLimit`, and by `auth` where credentials are wrong.
 """
 
@@ -11,7 +11,7 @@ import time
 
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,7 +34,7 @@ class Limits:
     """The counters of one service."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._requests: tuple[RateLimitItem, ...] = ()
         if settings.rate_limit_rpm:
             self._requests = (
