@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -36,8 +37,10 @@ from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
 from sopilot.core.records import Actor
 from sopilot.library.remove import sweep
+from sopilot.library.watch import Watcher, watch
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.memo import Memo
+from sopilot.sop.tasks import task_opener
 from sopilot.store.audit import Action, record
 from sopilot.worker import embedded_pool
 
@@ -136,7 +139,8 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
         try:
             if pool is not None:
                 await run_in_threadpool(pool.start)
-            yield
+            with _watching(runtime):
+                yield
         finally:
             if pool is not None:
                 await run_in_threadpool(pool.stop)
@@ -146,6 +150,24 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
             _log.info("service.stopped")
 
     return run
+
+
+@contextmanager
+def _watching(runtime: Runtime) -> Iterator[None]:
+    """Load what is put into the watch folder, where the settings ask for it."""
+    settings = runtime.settings
+    if not settings.watch_enabled:
+        yield
+        return
+    stop = threading.Event()
+    with Watcher(runtime, task_opener(settings), settings.resolved_watch_dir) as watcher:
+        thread = threading.Thread(target=watch, args=(watcher, stop), name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 def _record(runtime: Runtime, action: Action, **detail: str) -> None:

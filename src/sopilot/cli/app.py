@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import backup, database, demo, score, serve, settings, vectors
+from sopilot.cli import backup, database, demo, score, serve, settings, vectors, watch
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("score")(score.score)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
+app.command("watch")(watch.watch)
 app.command("config")(settings.config)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -277,6 +277,29 @@ class Settings(BaseSettings):
         default=14_400.0, gt=0, description="Longest that command may take."
     )
 
+    # Watch folder
+    watch_enabled: bool = Field(
+        default=False, description="Watch the folder from within the service."
+    )
+    watch_dir: Path = Field(
+        default=Path("watch_inbox"),
+        description="Folder whose videos are loaded; a relative one lies in the data folder.",
+    )
+    watch_task_id: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Task of files that do not lie at `<task>/<role>/`; empty = those are refused.",
+    )
+    watch_role: Literal["gold", "trainee", "audit"] = Field(
+        default="trainee", description="Role of such files."
+    )
+    watch_poll_sec: float = Field(
+        default=5.0, gt=0, description="Seconds between two looks at the folder."
+    )
+    watch_settle_sec: float = Field(
+        default=10.0, ge=0, description="Seconds a file must not have changed before it is loaded."
+    )
+
     @field_validator("adapt_command")
     @classmethod
     def _usable_command(cls, value: str) -> str:
@@ -369,6 +392,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What an upload may cost."""
         return Limits(self.max_pixels, self.max_video_seconds, self.min_video_seconds)
+
+    @property
+    def resolved_watch_dir(self) -> Path:
+        """The watched folder."""
+        return self.data_dir / self.watch_dir
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,0 +1,271 @@
+"""A folder whose files become videos: what is put there is loaded once, with a receipt.
+
+`<task>/<role>/name.mp4` says what a file is; with a task in the settings any place will do. A file
+that has stopped growing is moved to `.processing/`, loaded, and told of in `.processed/*.json`.
+When its ingest has ended well the moved file is deleted (the library has the bytes); else it lies
+in `.failed/` with the reason beside it. A file in `.processing/` is taken up again after a restart;
+the same bytes never make a second video (`library.add`). Called by `sopilot watch` and the service.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sopilot.core.errors import Conflict, JobNotFound, SopilotError
+from sopilot.core.log import get_logger
+from sopilot.core.records import Actor, Role
+from sopilot.jobs.queries import get_job
+from sopilot.jobs.records import JobState
+from sopilot.jobs.stop import Stop
+from sopilot.library.add import OpenTask, Upload, add_file, name_of
+from sopilot.library.schemas import UploadMeta
+from sopilot.runtime import Runtime
+from sopilot.store.times import now_text
+
+WATCHER = Actor("watcher:folder", "operator")
+SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"})
+PROCESSING, PROCESSED, FAILED = ".processing", ".processed", ".failed"
+_MARK = "~"
+"""Between the moment a file was taken and its name."""
+_LONGEST_TASK = 128
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file at rest since a moment of the monotonic clock."""
+
+    size: int
+    changed_ns: int
+    since_sec: float
+
+
+@dataclass(slots=True)
+class Watcher:
+    """The watch over one folder. `scan` is one round; a folder has one watcher at a time."""
+
+    runtime: Runtime
+    open_task: OpenTask
+    folder: Path
+    _seen: dict[Path, _Seen] = field(default_factory=dict)
+    _lock: int | None = None
+
+    def __enter__(self) -> Watcher:
+        """Make the folder and claim it. Raises Conflict where another watcher has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise Conflict(
+                f"another program watches {self.folder} already; stop it, or name another folder "
+                "with SOPILOT_WATCH_DIR"
+            ) from error
+        self._lock = lock
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the folder to the next watcher."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def scan(self) -> int:
+        """One round: end what was begun, then take the files at rest; how many were taken.
+
+        A database or disk that does not answer leaves a file where it is, for the next round.
+        """
+        for path in self._files(self.folder / PROCESSING):
+            self._continue(path)
+        taken = 0
+        for path in self._at_rest():
+            moved = self._take(path)
+            if moved is not None:
+                self._continue(moved)
+                taken += 1
+        return taken
+
+    def _at_rest(self) -> list[Path]:
+        """The files that have not changed for the settling time, in the order of their names."""
+        now = time.monotonic()
+        present: dict[Path, _Seen] = {}
+        ready = []
+        for path in self._files(self.folder):
+            with suppress(OSError):  # gone again
+                state = path.lstat()
+                last = self._seen.get(path)
+                seen = _Seen(state.st_size, state.st_mtime_ns, now)
+                if last is not None and (last.size, last.changed_ns) == (
+                    seen.size,
+                    seen.changed_ns,
+                ):
+                    seen = last
+                    if now - last.since_sec >= self.runtime.settings.watch_settle_sec:
+                        ready.append(path)
+                present[path] = seen
+        self._seen = present
+        return ready
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Videos below a folder by their names; no hidden ones, nothing behind links."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._files(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                if Path(entry.name).suffix.lower() in SUFFIXES:
+                    yield Path(entry.path)
+
+    def _take(self, path: Path) -> Path | None:
+        """Move a file to where it is worked on; None when it cannot be moved."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        place = path.relative_to(self.folder).parent
+        target = self.folder / PROCESSING / place / f"{stamp}{_MARK}{path.name}"
+        self._seen.pop(path, None)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        except OSError as error:
+            _log.warning("watch.cannot_take", reason=error.strerror)
+            return None
+        return target
+
+    def _continue(self, path: Path) -> None:
+        """Bring a taken file one step on: load it, or look how its ingest went."""
+        receipt = self.folder / PROCESSED / f"{path.name}.json"
+        try:
+            if receipt.exists():
+                self._follow(path, receipt, json.loads(receipt.read_text(encoding="utf-8")))
+            else:
+                self._load(path, receipt)
+        except SopilotError as error:
+            if error.retryable:
+                _log.warning("watch.try_again", code=error.code, reason=error.message)
+            else:
+                self._fail(path, error.code, error.message, {})
+        except OSError as error:
+            _log.warning("watch.try_again", code="OS", reason=error.strerror)
+
+    def _load(self, path: Path, receipt: Path) -> None:
+        place = path.relative_to(self.folder / PROCESSING).parent
+        wanted = self._wanted(place)
+        if isinstance(wanted, str):
+            self._fail(path, "VALIDATION_ERROR", wanted, {})
+            return
+        task_id, role = wanted
+        name = _text(_original_name(path))
+        upload = Upload(task_id, role, UploadMeta(original_filename=name))
+        added = add_file(self.runtime, path, upload, open_task=self.open_task, by=WATCHER)
+        record = {
+            "status": "queued",
+            "source": "/".join([*map(_text, place.parts), name]),
+            "task_id": task_id,
+            "role": str(role),
+            "ingest_job_id": added.job.uid,
+            "queued_at": added.job.created_at,
+            "video_id": added.video.id,
+            "is_duplicate": added.is_duplicate,
+        }
+        _write(receipt, record)
+        _log.info("watch.loaded", task_id=task_id, video_id=added.video.id)
+
+    def _wanted(self, place: Path) -> tuple[str, Role] | str:
+        """Task and role of a file by its folder, or why there are none."""
+        settings = self.runtime.settings
+        parts = [_text(part) for part in place.parts]
+        roles = {str(role): role for role in Role}
+        if len(parts) == 2 and parts[1].lower() in roles and len(parts[0]) <= _LONGEST_TASK:
+            return parts[0], roles[parts[1].lower()]
+        if settings.watch_task_id is not None:
+            return settings.watch_task_id, roles[settings.watch_role]
+        return (
+            "the folder does not say what the video is; put it at "
+            f"<task>/<{'|'.join(roles)}>/<file>, or set SOPILOT_WATCH_TASK_ID"
+        )
+
+    def _follow(self, path: Path, receipt: Path, record: dict[str, Any]) -> None:
+        if record["status"] == JobState.QUEUED:
+            record |= self._outcome(record["ingest_job_id"])
+            if record["status"] == JobState.QUEUED:
+                return
+            _write(receipt, record)
+        if record["status"] in (JobState.FAILED, JobState.CANCELLED):
+            self._fail(path, record["code"], record["message"], record)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _outcome(self, job_uid: str) -> dict[str, Any]:
+        """What the receipt says anew; nothing while the ingest goes on."""
+        try:
+            with self.runtime.database.read() as connection:
+                job = get_job(connection, job_uid)
+        except JobNotFound:  # the video was deleted meanwhile
+            return {"status": "deleted", "finished_at": now_text()}
+        if not job.is_finished:
+            return {}
+        found: dict[str, Any] = {"status": str(job.state), "finished_at": job.finished_at}
+        if job.state is not JobState.COMPLETED:
+            found["code"] = job.error_code or "JOB_CANCELLED"
+            found["message"] = job.error_message or "the ingest was cancelled"
+        return found
+
+    def _fail(self, path: Path, code: str, message: str, record: dict[str, Any]) -> None:
+        """Put a file aside with the reason; an earlier one of the same name stays."""
+        place = path.relative_to(self.folder / PROCESSING).parent
+        folder = self.folder / FAILED / place
+        folder.mkdir(parents=True, exist_ok=True)
+        name = Path(_original_name(path))
+        target, number = folder / name, 1
+        while os.path.lexists(target):
+            number += 1
+            target = folder / f"{name.stem}-{number}{name.suffix}"
+        reason = {"status": "failed", "code": code, "message": message, "failed_at": now_text()}
+        # The reason first: a file without one must not be seen there.
+        _write(target.with_name(f"{target.name}.json"), record | reason)
+        path.rename(target)
+        _log.warning("watch.failed", code=code, reason=message)
+
+
+def watch(watcher: Watcher, stop: Stop) -> None:
+    """Scan until stopped; a round that fails is told and tried again."""
+    while not stop.is_set():
+        try:
+            watcher.scan()
+        except (SopilotError, OSError) as error:
+            _log.warning("watch.round_failed", reason=str(error))
+        stop.wait(watcher.runtime.settings.watch_poll_sec)
+
+
+def _text(part: str) -> str:
+    return name_of(Path(part))
+
+
+def _original_name(path: Path) -> str:
+    return path.name.partition(_MARK)[2]
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    """Write a receipt whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
