@@ -54,7 +54,8 @@ def _boundaries(path: Path) -> tuple[int, ...]:
 
 def embedded_pool(settings: Settings) -> WorkerPool:
     """The worker processes of a single-machine installation; start and stop them with it."""
-    values = settings.model_dump(mode="json", exclude={"api_key", "webhook_secret"})
+    secrets = {"api_key", "audit_signing_key", "webhook_secret"}
+    values = settings.model_dump(mode="json", exclude=secrets)
     if settings.webhook_secret is not None:  # a dump masks it; the order goes through a pipe
         values["webhook_secret"] = settings.webhook_secret.get_secret_value()
     return WorkerPool(_TARGET, {"settings": json.dumps(values)}, settings.score_workers)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from caller import Caller, app_of
 from service_parts import open_test_runtime
 
-from sopilot.api.app import create_app
 from sopilot.core.errors import StoreError
 from sopilot.jobs.queries import claim, enqueue, fail
 from sopilot.library.add import INGEST_KIND
@@ -19,25 +16,6 @@ from sopilot.ops.restore import verify_backup
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.audit import rows_from
 from sopilot.store.tables import ui_sessions
-
-KEY = {"X-API-Key": "admin-key"}
-
-
-class Caller:
-    """Calls the application without a socket."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._transport = ASGITransport(app)
-
-    def get(self, path: str, headers: dict[str, str] = KEY) -> Response:
-        return asyncio.run(self._send("GET", path, headers))
-
-    def post(self, path: str) -> Response:
-        return asyncio.run(self._send("POST", path, KEY))
-
-    async def _send(self, method: str, path: str, headers: dict[str, str]) -> Response:
-        async with AsyncClient(transport=self._transport, base_url="http://localhost") as client:
-            return await client.request(method, path, headers=headers)
 
 
 @pytest.fixture
@@ -47,9 +25,7 @@ def runtime(tmp_path: Path, database_url: str) -> Runtime:
 
 @pytest.fixture
 def client(runtime: Runtime) -> Iterator[Caller]:
-    app = create_app(runtime.settings, runtime=runtime, with_workers=False)
-    app.state.runtime = runtime
-    yield Caller(app)
+    yield Caller(app_of(runtime))
     close_runtime(runtime)
 
 

@@ -17,6 +17,7 @@ from sopilot.api.openapi import Service
 from sopilot.api.routers import (
     admin,
     analytics,
+    audit,
     docs,
     ops,
     reports,
@@ -45,6 +46,7 @@ ROUTERS = (
     tasks.router,
     analytics.router,
     admin.router,
+    audit.router,
     search.router,
     training.router,
 )

@@ -38,6 +38,7 @@ _MEANINGS = {
     409: "The state does not allow it.",
     413: "The file is too large.",
     422: "A value is missing or outside its range, or a gold failed the quality gate.",
+    507: "The server has no space left.",
     503: "Not ready; retry after the seconds in Retry-After.",
 }
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import backup, database, demo, score, serve, settings, vectors
+from sopilot.cli import audit, backup, database, demo, score, serve, settings, vectors
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("worker")(serve.worker)
 app.command("config")(settings.config)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
 app.add_typer(vectors.app, name="vectors")
 

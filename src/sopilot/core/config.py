@@ -89,6 +89,21 @@ class Settings(BaseSettings):
         description="Largest upload in MB; a larger one answers 413.",
     )
 
+    # Audit
+    audit_signing_key: SecretStr | None = Field(
+        default=None, description="Signs exports of the audit log; empty = no exports (503)."
+    )
+    audit_signing_key_id: str = Field(
+        default="local",
+        min_length=1,
+        max_length=128,
+        description="Name of that key, told in every export, so that an old one is found again.",
+    )
+    audit_trail_role: Literal["viewer", "operator", "admin"] = Field(
+        default="viewer",
+        description="Least role that reads `/audit/trail`, which names people and addresses.",
+    )
+
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged."
@@ -349,10 +364,14 @@ def _shown(value: Any) -> str:
 def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
     """The environment for a process of ours that has no use for the service's secrets.
 
-    keeps_settings: without the API key only; else without every setting of ours, so that what a
-    hostile video makes of the decoder finds no address or password.
+    keeps_settings: without the API and signing keys only; else without every setting of ours, so
+    that what a hostile video makes of the decoder finds no address or password.
     """
-    secret = {"SOPILOT_API_KEY"} if keeps_settings else set(variable_names("database_url"))
+    secret = (
+        {"SOPILOT_API_KEY", "SOPILOT_AUDIT_SIGNING_KEY"}
+        if keeps_settings
+        else set(variable_names("database_url"))
+    )
     prefixes = () if keeps_settings else (PREFIX,)
     return {
         name: value
