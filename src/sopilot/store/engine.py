@@ -54,6 +54,15 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Like read, and every query sees the moment of the first one, on both databases."""
+        readers = self._readers
+        if not self.is_sqlite:
+            readers = readers.execution_options(isolation_level="REPEATABLE READ")
+        with _named_faults(), readers.connect() as connection:
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the body ends, rolled back when it raises.
 
