@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from service_parts import add, files_below, open_test_runtime, write_procedure
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from sopilot.core.config import Settings, load_settings
 from sopilot.core.errors import (
@@ -27,7 +27,7 @@ from sopilot.core.errors import (
     StoreError,
 )
 from sopilot.core.records import Actor
-from sopilot.ops import restore
+from sopilot.ops import backup, restore
 from sopilot.ops.backup import make_backup
 from sopilot.ops.restore import restore_backup, verify_backup
 from sopilot.runtime import Runtime, close_runtime, open_runtime
@@ -330,3 +330,31 @@ def test_a_backup_is_one_moment_while_the_service_works(tmp_path: Path, database
         assert list(breaks(_log(database))) == []
         database.close()
         assert {name.rpartition("/")[2] for name in files_below(folder / "raw")} == rows
+
+
+def test_what_is_deleted_while_files_are_linked_stays_until_they_are(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = open_test_runtime(tmp_path, database_url)
+    _fill(runtime, tmp_path)
+    names = backup._blob_keys
+    deleters: list[threading.Thread] = []
+
+    def delete() -> None:
+        with runtime.database.write() as connection:
+            delete_video(runtime, connection, 1, BY, is_forced=True)
+
+    def named_and_then_deleted(connection: Connection) -> list[str]:
+        found = names(connection)
+        deleters.append(threading.Thread(target=delete))
+        deleters[0].start()
+        deleters[0].join(0.5)  # long enough for a deletion that nothing holds up
+        return found
+
+    monkeypatch.setattr(backup, "_blob_keys", named_and_then_deleted)
+    made = make_backup(runtime, tmp_path / "one.zip")
+    deleters[0].join()
+    assert len(files_below(runtime.blobs.root / "raw")) == 1
+    close_runtime(runtime)
+    assert made["counts"]["videos"] == 2
+    assert sum(item["name"].startswith("raw/") for item in made["files"]) == 2
