@@ -9,7 +9,9 @@ import pytest
 from caller import Caller, app_of
 from service_parts import open_test_runtime
 
+from sopilot.api.app import create_app
 from sopilot.core.errors import StoreError
+from sopilot.jobs.outbox import enqueue_event
 from sopilot.jobs.queries import claim, enqueue, fail
 from sopilot.library.add import INGEST_KIND
 from sopilot.ops.restore import verify_backup
@@ -86,6 +88,20 @@ def test_the_queue_shows_each_job_where_it_is(client: Caller, runtime: Runtime) 
     assert (ingest["queued"], ingest["scheduled"], ingest["failed"]) == (2, 1, 1)
     assert body["jobs"]["ingest"]["total"] == 3
     assert {"ingest", "score", "training"} == set(body["jobs"])
+
+
+def test_the_queue_says_what_carries_it_and_who_works(client: Caller, runtime: Runtime) -> None:
+    with runtime.database.write() as connection:
+        enqueue_event(connection, "score.completed", {})
+    body = client.get("/ops/queue").json()
+    assert body["queue"] | {"queues": []} == {
+        "backend": "inline", "redis_ok": None, "error": None, "queues": [],
+    }  # fmt: skip
+    assert body["runtime_mode"] == "external"
+    assert body["webhooks"] == {"pending": 1, "delivered": 0, "dead": 0}
+    embedded = create_app(runtime.settings, runtime=runtime)
+    embedded.state.runtime = runtime
+    assert Caller(embedded).get("/ops/queue").json()["runtime_mode"] == "embedded"
 
 
 @pytest.mark.parametrize("path", ["/admin/db-stats", "/ops/queue", "/api/v1/admin/db-stats"])

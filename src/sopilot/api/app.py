@@ -87,6 +87,7 @@ def create_app(
         lifespan=_lifespan(settings, runtime, with_workers=with_workers),
     )
     app.state.settings = settings
+    app.state.has_workers = with_workers and settings.score_workers > 0
     app.state.analytics_memo = Memo()
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
