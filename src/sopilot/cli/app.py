@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sopilot.cli import audit, backup, database, demo, score, serve, settings, vectors
+from sopilot.cli import audit, backup, database, demo, outbox, score, serve, settings, vectors
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(vectors.app, name="vectors")
 
 

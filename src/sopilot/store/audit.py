@@ -51,6 +51,8 @@ class Action(StrEnum):
     AUDIT_EXPORTED = "audit.exported"
     BACKUP_MADE = "backup.made"
     BACKUP_RESTORED = "backup.restored"
+    OUTBOX_RETRIED = "outbox.retried"
+    OUTBOX_CLEANED = "outbox.cleaned"
     DATABASE_OPTIMIZED = "database.optimized"
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPED = "service.stopped"
