@@ -98,9 +98,12 @@ class Database:
 
     def ping(self) -> None:
         """Ask for a sign of life. Raises StoreError when the database does not answer."""
-        with self.read() as connection:
-            # From a table: SQLite would answer a bare SELECT 1 without looking at its file.
-            connection.execute(text("SELECT 1 FROM alembic_version"))
+        try:
+            with self.read() as connection:
+                # From a table: SQLite would answer a bare SELECT 1 without looking at its file.
+                connection.execute(text("SELECT 1 FROM alembic_version"))
+        except DBAPIError as error:
+            raise StoreError("the database has lost its tables; restore a backup") from error
 
     def close(self) -> None:
         """Close all pooled connections."""
