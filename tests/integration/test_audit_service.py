@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from caller import Caller, app_of
 from service_parts import add, open_test_runtime
-from sqlalchemy import update
+from sqlalchemy import delete, update
+from typer.testing import CliRunner
 
+from sopilot.cli.app import app
 from sopilot.core.config import load_settings
 from sopilot.core.errors import StoreError
 from sopilot.core.records import Actor
@@ -251,3 +253,27 @@ def test_a_failed_order_leaves_no_row(client: Caller, runtime: Runtime) -> None:
     assert all(answer.status_code >= 400 for answer in refused)
     with runtime.database.read() as connection:
         assert count_rows(connection) == 0
+
+
+def test_the_command_verifies_the_log_of_either_database(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(runtime, 3)
+    made = export_trail(runtime, BY, limit=10)
+    monkeypatch.setenv("SOPILOT_DATABASE_URL", runtime.database.url)
+    data_dir = str(runtime.blobs.root)
+    alone = ["audit", "verify", "--data-dir", data_dir]
+    beside = [*alone, str(made.path), "--key", SIGNING_KEY]
+    run = CliRunner().invoke
+    assert [run(app, words).exit_code for words in (alone, beside)] == [0, 0]
+    with runtime.database.write() as connection:
+        connection.execute(delete(audit_log).where(audit_log.c.seq >= 3))
+    assert [run(app, words).exit_code for words in (alone, beside)] == [0, 5]
+    with runtime.database.write() as connection:
+        connection.execute(update(audit_log).where(audit_log.c.seq == 1).values(role="viewer"))
+    assert [run(app, words).exit_code for words in (alone, beside)] == [5, 5]
+
+
+@pytest.mark.parametrize("moment", ["inf", "nan", "1e400", "9" * 30, "-1", "%00", "２０２６"])
+def test_no_moment_is_too_strange(client: Caller, moment: str) -> None:
+    assert client.get(f"/audit/trail?since={moment}").status_code in {200, 422}

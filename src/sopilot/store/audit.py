@@ -112,8 +112,10 @@ def _is_unchanged(row: Mapping[str, Any]) -> bool:
 def rows_from(connection: Connection, first_seq: int = 1) -> Iterator[dict[str, Any]]:
     """The rows from a sequence number on, oldest first."""
     query = select(audit_log).where(audit_log.c.seq >= first_seq).order_by(audit_log.c.seq)
-    for row in connection.execute(query.execution_options(yield_per=1000)):
-        yield dict(row._mapping)
+    # Closed also when the reader stops early: on a server the cursor would stay open.
+    with connection.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            yield dict(row._mapping)
 
 
 def last_row(connection: Connection) -> tuple[int, str]:

@@ -36,9 +36,10 @@ def dump_rows(source: Connection, path: Path) -> None:
 def copy_rows(source: Connection, target: Connection) -> None:
     """Every row into the empty tables of the target; its counters of ids go on behind them."""
     for table in metadata.sorted_tables:  # what others refer to comes first
-        rows = source.execute(select(table).execution_options(yield_per=_PIECE))
-        for piece in rows.mappings().partitions(_PIECE):
-            target.execute(table.insert(), [dict(row) for row in piece])
+        query = select(table).execution_options(yield_per=_PIECE)
+        with source.execute(query) as rows:
+            for piece in rows.mappings().partitions(_PIECE):
+                target.execute(table.insert(), [dict(row) for row in piece])
     _raise_counters(target, _counters(source))
 
 
