@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sopilot.core.config import ACCESS_FIELDS, Settings
+from sopilot.core.config import SERVER_SECRETS, Settings
 from sopilot.core.log import configure_logging
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.context import Kind
@@ -54,7 +54,7 @@ def _boundaries(path: Path) -> tuple[int, ...]:
 
 def embedded_pool(settings: Settings) -> WorkerPool:
     """The worker processes of a single-machine installation; start and stop them with it."""
-    values = settings.model_dump(mode="json", exclude={*ACCESS_FIELDS, "webhook_secret"})
+    values = settings.model_dump(mode="json", exclude={*SERVER_SECRETS, "webhook_secret"})
     if settings.webhook_secret is not None:  # a dump masks it; the order goes through a pipe
         values["webhook_secret"] = settings.webhook_secret.get_secret_value()
     return WorkerPool(_TARGET, {"settings": json.dumps(values)}, settings.score_workers)

@@ -17,6 +17,8 @@ import httpx
 import numpy as np
 
 from sopilot.media.encode import VideoWriter
+from sopilot.store.audit import breaks, rows_from
+from sopilot.store.engine import open_database
 
 KEY = "acceptance-key"
 _ADDRESS = re.compile(r"listening on (http://\S+)")
@@ -122,6 +124,15 @@ class Server:
             for name in found
             if not name.startswith(("sopilot.db", "vectors/", "raw/.unsettled/"))
         }
+
+    def audit_problems(self) -> list[str]:
+        """What is wrong with the chain of the audit log."""
+        database = open_database(f"sqlite:///{self.data_dir / 'sopilot.db'}", ensure=False)
+        try:
+            with database.read() as connection:
+                return list(breaks(rows_from(connection)))
+        finally:
+            database.close()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What stands in the database."""

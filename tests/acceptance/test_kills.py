@@ -46,6 +46,7 @@ def check_ingest_survives(server: Server, clip: Path, victim: str, delay_sec: fl
     assert server.rows("SELECT count(*) FROM jobs WHERE state = 'completed'") == [(1,)]
     assert server.rows("SELECT count(DISTINCT kind), count(*) FROM derived") == [(3, 3)]
     assert len(server.files()) == 4
+    assert server.audit_problems() == []
 
 
 @pytest.mark.parametrize(("victim", "delay_sec"), _cases(2))
@@ -78,6 +79,9 @@ def check_score_survives(server: Server, clip: Path, victim: str, delays_sec: li
         assert (done["status"], done["error"]) == ("completed", None)
         assert server.rows("SELECT count(*) FROM scores WHERE result IS NOT NULL") == [(number,)]
     assert len(set(server.rows("SELECT result FROM scores"))) == 1
+    ended = "SELECT count(*) FROM audit_log WHERE action = 'score.completed'"
+    assert server.rows(ended) == [(len(delays_sec),)]
+    assert server.audit_problems() == []
 
 
 def test_a_score_ends_exactly_once(server: Server, clip: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,6 +48,36 @@ def test_concurrent_writers_make_one_chain(database: Database) -> None:
         numbers = list(pool.map(lambda n: _write(database, n), range(40)))
     assert sorted(numbers) == list(range(1, 41))
     assert list(breaks(_rows(database))) == []
+
+
+_WRITER = """
+import sys
+from sopilot.core.records import Actor
+from sopilot.store.audit import Action, record
+from sopilot.store.engine import open_database
+database = open_database(sys.argv[1])
+for number in range(15):
+    with database.write() as connection:
+        record(connection, Actor(sys.argv[2]), Action.VIDEO_CHANGED, f"video:{number}")
+    if number % 5 == 0:
+        try:
+            with database.write() as connection:
+                record(connection, Actor(sys.argv[2]), Action.VIDEO_DELETED, "video:0")
+                raise KeyError
+        except KeyError:
+            pass
+"""
+
+
+def test_processes_that_write_and_roll_back_make_one_chain(database: Database) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, database.url, name]) for name in "abc"
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    rows = _rows(database)
+    assert [row["seq"] for row in rows] == list(range(1, 46))
+    assert list(breaks(rows)) == []
+    assert {row["action"] for row in rows} == {"video.changed"}
 
 
 def test_what_is_rolled_back_leaves_no_row(database: Database) -> None:

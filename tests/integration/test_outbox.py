@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner, Result
 
+from sopilot.cli.app import app
 from sopilot.core.config import load_settings
-from sopilot.core.errors import BadSettings
+from sopilot.core.errors import BadSettings, Conflict, InputError, NotFound
+from sopilot.core.records import Actor
 from sopilot.jobs.outbox import (
     DEAD,
     DELIVERED,
@@ -30,11 +33,14 @@ from sopilot.jobs.outbox import (
     settle_delivery,
     signature,
 )
+from sopilot.jobs.outbox_care import clean, list_deliveries, retry_dead
+from sopilot.store.audit import rows_from
 from sopilot.store.engine import Database
 from sopilot.store.tables import outbox
-from sopilot.store.times import now_text
+from sopilot.store.times import after_text, now_text
 from sopilot.worker import embedded_pool
 
+BY = Actor("cli:test", "admin")
 EVENT = {"job_id": 7, "score": 81.5, "decision": "pass", "task_id": "t"}
 
 
@@ -211,3 +217,86 @@ def test_a_worker_process_delivers_with_the_secret(
     [(headers, body)] = ear.heard
     stamp = int(headers["x-sopilot-signature"].split(",")[0].removeprefix("t="))
     assert headers["x-sopilot-signature"] == signature("secret", stamp, body)
+
+
+def _kill(database: Database, *, days_ago: float = 0.0) -> str:
+    """A webhook that was given up."""
+    uid = _queue(database)
+    written = after_text(-days_ago * 86_400)
+    dead = {"state": DEAD, "attempt": 3, "last_error": "gone", "created_at": written}
+    with database.write() as connection:
+        connection.execute(outbox.update().where(outbox.c.uid == uid).values(dead))
+    return uid
+
+
+def test_a_dead_one_is_sent_again_under_its_id(
+    database: Database, ear: Ear, receiver: Receiver
+) -> None:
+    uids = [_kill(database), _kill(database)]
+    with database.write() as connection:
+        assert retry_dead(connection, [uids[1]], BY) == [uids[1]]
+    assert deliver_due(database, receiver) == 1
+    assert json.loads(ear.heard[0][1])["delivery_id"] == uids[1]
+    with database.read() as connection:
+        states = {row.uid: row.state for row in list_deliveries(connection, None, 10)}
+        assert states == {uids[0]: DEAD, uids[1]: DELIVERED}
+        [row] = rows_from(connection)
+    assert (row["action"], row["detail"]["delivery_ids"]) == ("outbox.retried", [uids[1]])
+
+
+def test_one_that_fails_again_has_all_its_attempts(
+    database: Database, ear: Ear, receiver: Receiver
+) -> None:
+    _kill(database)
+    ear.status = 500
+    with database.write() as connection:
+        assert len(retry_dead(connection, None, BY)) == 1
+    deliver_due(database, receiver)
+    assert (_row(database).state, _row(database).attempt) == (PENDING, 1)
+
+
+def test_what_is_not_dead_is_refused_and_nothing_is_changed(database: Database) -> None:
+    dead, waiting = _kill(database), _queue(database)
+    for wanted, error in ((waiting, Conflict), ("99", NotFound), ("x" * 40, NotFound)):
+        with pytest.raises(error), database.write() as connection:
+            retry_dead(connection, [dead, wanted], BY)
+    with database.read() as connection:
+        assert [row.uid for row in list_deliveries(connection, "dead", 10)] == [dead]
+        assert list(rows_from(connection)) == []
+
+
+def test_old_ended_ones_are_thrown_away_and_no_other(
+    database: Database, ear: Ear, receiver: Receiver
+) -> None:
+    old, young = _kill(database, days_ago=40), _kill(database, days_ago=20)
+    delivered = _queue(database)
+    deliver_due(database, receiver)
+    waiting = _queue(database)
+    with database.write() as connection:
+        assert clean(connection, ["delivered", "dead"], 30, BY) == 1
+    with database.read() as connection:
+        assert {r.uid for r in list_deliveries(connection, None, 9)} == {young, delivered, waiting}
+        assert [row["detail"]["count"] for row in rows_from(connection)] == [1]
+    with database.write() as connection:
+        assert clean(connection, ["delivered"], 0, BY) == 1
+    with pytest.raises(Conflict), database.write() as connection:
+        clean(connection, ["pending"], 0, BY)
+    assert old not in {young, delivered, waiting}
+
+
+def test_the_command_shows_retries_and_cleans(sqlite_database: Database, tmp_path: Path) -> None:
+    uid = _kill(sqlite_database, days_ago=40)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["outbox", *words, "--data-dir", str(tmp_path)])
+
+    shown = run("list", "--state", "dead")
+    assert uid in shown.stdout
+    assert "gone" in shown.stdout
+    assert "1 dead" in shown.stderr
+    assert isinstance(run("retry").exception, InputError)
+    assert run("retry", "--all").stdout == f"{uid}\n"
+    assert json.loads(run("list", "--json", "-").stdout)["counts"]["pending"] == 1
+    assert run("clean", "--older-than-days", "0").stdout == "0\n"
+    assert run("clean", "--state", "pending").exit_code == 2
+    assert run("clean", "--state", "dead").exit_code == 0

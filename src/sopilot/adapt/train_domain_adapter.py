@@ -14,10 +14,12 @@ from pathlib import Path
 
 from sopilot.core.config import load_settings
 from sopilot.core.errors import SopilotError
-from sopilot.core.records import no_progress
+from sopilot.core.records import Actor, no_progress
 from sopilot.runtime import close_runtime, open_runtime
 from sopilot.sop.training import adopt, learn_all
+from sopilot.store.audit import Action, record
 
+BY = Actor("cli:train_domain_adapter", "admin")
 _UNUSED = {"embedding_source": "auto", "max_videos": 0, "min_clips": 2, "eps": 1e-6, "since": ""}
 
 
@@ -47,6 +49,10 @@ def _learn(data_dir: Path, job_id: str) -> dict[str, object]:
         with runtime.database.write() as connection:
             for item in found:
                 adopt(connection, item, None)
+            adopted = {item.task_id: item.version for item in found if item.is_adopted}
+            detail = {"status": "completed", "adopted": adopted}
+            resource = f"training:{job_id}"
+            record(connection, BY, Action.TRAINING_ENDED, resource, detail=detail)
     finally:
         close_runtime(runtime)
     return {"job_id": job_id, "tasks": [asdict(item) for item in found]}

@@ -20,6 +20,7 @@ from sopilot.api.openapi import Service
 from sopilot.api.routers import (
     admin,
     analytics,
+    audit,
     docs,
     ops,
     reports,
@@ -55,6 +56,7 @@ ROUTERS = (
     tasks.router,
     analytics.router,
     admin.router,
+    audit.router,
     search.router,
     training.router,
 )
@@ -97,6 +99,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.gate = Gate.of(settings)
+    app.state.has_workers = with_workers and settings.score_workers > 0
     app.state.analytics_memo = Memo()
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [

@@ -39,6 +39,7 @@ _MEANINGS = {
     413: "The file is too large.",
     429: "Too many requests; retry after the seconds in Retry-After.",
     422: "A value is missing or outside its range, or a gold failed the quality gate.",
+    507: "The server has no space left.",
     503: "Not ready; retry after the seconds in Retry-After.",
 }
 

@@ -46,6 +46,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.DataFolderInUse: 409,
     errors.Unauthorized: 401,
     errors.AuthNotConfigured: 503,
+    errors.SigningKeyMissing: 503,
     errors.Forbidden: 403,
     errors.RateLimited: 429,
     errors.MediaError: 400,

@@ -29,8 +29,8 @@ _GIGABYTE_BYTES = 1e9
 
 
 def embedder_name(runtime: Runtime) -> str:
-    """Public name of what makes the features."""
-    return runtime.embedder.producer_for(Role.TRAINEE).version
+    """Public name of what makes the features; the configured one where it cannot be loaded."""
+    return _check_embedder(runtime).name
 
 
 def _check_database(runtime: Runtime) -> DatabaseCheck:
@@ -61,7 +61,8 @@ def _check_disk(runtime: Runtime) -> DiskCheck:
 
 def _check_embedder(runtime: Runtime) -> EmbedderCheck:
     try:
-        return EmbedderCheck(status="up", name=embedder_name(runtime), failed_over=False)
+        name = runtime.embedder.producer_for(Role.TRAINEE).version
+        return EmbedderCheck(status="up", name=name, failed_over=False)
     except ModelError:
         name = runtime.settings.embedder_backend
         return EmbedderCheck(status="down", name=name, failed_over=False)

@@ -1,8 +1,9 @@
-"""What waits and what runs, per queue, read from the job rows."""
+"""What waits and what runs, per queue, read from the job rows, and the webhooks that wait."""
 
 from __future__ import annotations
 
 from sopilot.api.schemas_admin import QueueBackend, QueueResponse, QueueState
+from sopilot.jobs.outbox import count_deliveries
 from sopilot.jobs.queries import count_jobs
 from sopilot.jobs.records import JobState
 from sopilot.library.add import INGEST_KIND
@@ -15,11 +16,15 @@ from sopilot.store.times import now_text
 _KINDS = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": TRAINING_KIND}
 
 
-def read_queues(runtime: Runtime) -> QueueResponse:
-    """Every documented queue in one snapshot. Raises StoreError."""
-    with runtime.database.read() as connection:
+def read_queues(runtime: Runtime, *, has_workers: bool) -> QueueResponse:
+    """Every documented queue in one snapshot. Raises StoreError.
+
+    has_workers: whether this process runs the pool, else others must work on the jobs.
+    """
+    with runtime.database.snapshot() as connection:
         counts = count_jobs(connection)
         later = later_jobs(connection)
+        deliveries = count_deliveries(connection)
     jobs = {}
     for key, kind in _KINDS.items():
         states = {str(state): counts.get((kind, state), 0) for state in JobState}
@@ -37,5 +42,11 @@ def read_queues(runtime: Runtime) -> QueueResponse:
         )
         for key, kind in _KINDS.items()
     ]
-    backend = QueueBackend(backend="inline", redis_ok=None, error=None, queues=queues)
-    return QueueResponse(generated_at=now_text(), runtime_mode="embedded", queue=backend, jobs=jobs)
+    name = runtime.transport.backend
+    return QueueResponse(
+        generated_at=now_text(),
+        runtime_mode="embedded" if has_workers else "external",
+        queue=QueueBackend(backend=name, redis_ok=None, error=None, queues=queues),
+        jobs=jobs,
+        webhooks=deliveries,
+    )

@@ -46,6 +46,9 @@ class QueueBackend(BaseModel):
 
 class QueueResponse(BaseModel):
     generated_at: str
-    runtime_mode: str
+    runtime_mode: Literal["embedded", "external"] = Field(
+        description="embedded: this service runs workers; external: `sopilot worker` must."
+    )
     queue: QueueBackend
     jobs: dict[str, dict[str, int]] = Field(description="Status to count, and `total`.")
+    webhooks: dict[str, int] = Field(description="Deliveries pending, delivered, dead.")

@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from sopilot.cli import backup, database, demo, score, serve, settings, vectors, watch
+from sopilot.cli import (
+    audit,
+    backup,
+    database,
+    demo,
+    outbox,
+    score,
+    serve,
+    settings,
+    vectors,
+    watch,
+)
 from sopilot.cli.output import ExitCode, complain
 
 app = typer.Typer(
@@ -27,7 +38,9 @@ app.command("watch")(watch.watch)
 app.command("config")(settings.config)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(vectors.app, name="vectors")
 
 

@@ -53,16 +53,20 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace existing data.")] = False,
 ) -> None:
     """Verify a backup and put it in the place of a data folder's content."""
+    from sopilot.cli.local import opened, requester
     from sopilot.core.config import load_settings
     from sopilot.core.errors import BackupDamaged
+    from sopilot.library import moments
     from sopilot.ops.restore import restore_backup
 
-    folder = load_settings(data_dir=data_dir).data_dir
+    settings = load_settings(data_dir=data_dir)
     try:
-        aside = restore_backup(file, folder, is_forced=force)
+        aside = restore_backup(file, settings, requester(), is_forced=force)
     except BackupDamaged as error:
         complain(f"{error.code}: {error.message}")
         raise typer.Exit(ExitCode.INTEGRITY) from error
     if aside is not None:
         note(f"the old data lies in {aside}; delete it when it is not needed any more")
-    typer.echo(str(folder.resolve()))
+    with opened(settings) as runtime:
+        moments.rebuild(runtime)  # the index of moments is no part of a backup
+    typer.echo(str(settings.data_dir.resolve()))

@@ -32,8 +32,15 @@ PREFIX = "SOPILOT_"
 
 AccessRole = Literal["viewer", "operator", "admin"]
 ACCESS_ROLES: tuple[AccessRole, ...] = get_args(AccessRole)
-ACCESS_FIELDS = ("api_key", "api_token", "api_role_tokens", "basic_user", "basic_password")
-"""What opens the service; of no use to any process but the one that serves."""
+SERVER_SECRETS = (
+    "api_key",
+    "api_token",
+    "api_role_tokens",
+    "basic_user",
+    "basic_password",
+    "audit_signing_key",
+)
+"""What opens the service or signs for it; of no use to any process but the one that serves."""
 
 ADAPT_PLACEHOLDERS = ("job_id", "data_dir", "models_dir", "reports_dir", "since")
 
@@ -136,6 +143,21 @@ class Settings(BaseSettings):
         ge=1,
         validation_alias=_names("SOPILOT_MAX_UPLOAD_MB", "SOPILOT_UPLOAD_MAX_MB"),
         description="Largest upload in MB; a larger one answers 413.",
+    )
+
+    # Audit
+    audit_signing_key: SecretStr | None = Field(
+        default=None, description="Signs exports of the audit log; empty = no exports (503)."
+    )
+    audit_signing_key_id: str = Field(
+        default="local",
+        min_length=1,
+        max_length=128,
+        description="Name of that key, told in every export, so that an old one is found again.",
+    )
+    audit_trail_role: Literal["viewer", "operator", "admin"] = Field(
+        default="viewer",
+        description="Least role that reads `/audit/trail`, which names people and addresses.",
     )
 
     # Logs
@@ -484,10 +506,10 @@ def _shown(value: Any) -> str:
 def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
     """The environment for a process of ours that has no use for the service's secrets.
 
-    keeps_settings: without what opens the service only; else without every setting of ours, so
+    keeps_settings: without the server's secrets only; else without every setting of ours, so
     that what a hostile video makes of the decoder finds no address or password.
     """
-    hidden = ACCESS_FIELDS if keeps_settings else ("database_url",)
+    hidden = SERVER_SECRETS if keeps_settings else ("database_url",)
     secret = {name for field in hidden for name in variable_names(field)}
     prefixes = () if keeps_settings else (PREFIX,)
     return {

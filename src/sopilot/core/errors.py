@@ -13,6 +13,7 @@ SopilotError
 ├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
 ├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost, DataFolderInUse
 ├── Unauthorized             no or wrong credentials
+├── SigningKeyMissing        no key is configured to sign exports of the audit log with
 ├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
 ├── RateLimited              too many requests, or wrong credentials, from one address
@@ -153,6 +154,10 @@ class Unauthorized(SopilotError):
 
 class AuthNotConfigured(SopilotError):
     code = "AUTH_NOT_CONFIGURED"
+
+
+class SigningKeyMissing(SopilotError):
+    code = "AUDIT_KEY_NOT_CONFIGURED"
 
 
 class Forbidden(SopilotError):

@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sopilot.jobs.queries import get_job
 from sopilot.jobs.records import Job
 from sopilot.jobs.stop import Stop
 from sopilot.store.engine import Database
 
+Backend = Literal["inline", "rq"]
+
 
 class Transport(Protocol):
     """The port; a broker carries wake-ups between machines, the table alone suffices on one."""
+
+    @property
+    def backend(self) -> Backend:
+        """What carries the wake-ups, by its documented name."""
+        ...
 
     def wake(self, job_id: int) -> None:
         """Say that a job was committed. May be lost."""
@@ -32,6 +39,7 @@ class TableTransport:
 
     shortest_sec: float = 0.2
     longest_sec: float = 0.5
+    backend: Backend = "inline"
 
     def wake(self, job_id: int) -> None:
         """Nothing to do: the next look finds the row."""

@@ -297,6 +297,19 @@ def lock_content(connection: Connection, sha256: str) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
+_DELETIONS = 0x44_45_4C_45  # any fixed number: what deletes stored bytes queues up on it
+
+
+def lock_deletions(connection: Connection, *, is_alone: bool) -> None:
+    """Until this transaction ends, delete stored bytes beside others, or let nobody delete any.
+
+    is_alone: the latter, which waits for deletions that have begun. SQLite writers are alone.
+    """
+    if connection.dialect.name == "postgresql":
+        function = "pg_advisory_xact_lock" if is_alone else "pg_advisory_xact_lock_shared"
+        connection.execute(text(f"SELECT {function}(:key)"), {"key": _DELETIONS})
+
+
 def clip_totals(connection: Connection) -> Sequence[tuple[str, int]]:
     """Clips of ready videos per task, for the metrics."""
     rows = connection.execute(

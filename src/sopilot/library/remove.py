@@ -55,6 +55,7 @@ def settle(runtime: Runtime, area: Area, sha256: str, noted: Path | None = None)
     """
     try:
         with runtime.database.write() as connection:
+            queries.lock_deletions(connection, is_alone=False)
             queries.lock_content(connection, sha256)
             is_orphan = runtime.blobs.exists(area, sha256)
             is_orphan = is_orphan and not _is_used(connection, area, sha256)

@@ -1,7 +1,8 @@
-"""A data folder as one zip: database, blobs and a manifest, consistent while the service works.
+"""An installation as one zip: database, blobs and a manifest, consistent while the service works.
 
-The moment of a backup is a write transaction: no row and no blob goes while the database's
-snapshot is pinned and every blob that it names is linked aside. Copying happens afterwards.
+The moment of a backup is a write transaction: no blob goes while the database's snapshot is pinned
+and every blob that it names is linked aside. Copying happens afterwards. The rows are an SQLite
+file whatever the database is: of a server they are read in one snapshot, without its tools.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import uuid
@@ -23,17 +25,31 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from sopilot import __version__
-from sopilot.core.errors import BadSettings, DiskFull, InputError
+from sopilot.core.errors import DiskFull, InputError
+from sopilot.core.log import get_logger
+from sopilot.library.queries import lock_deletions
 from sopilot.ops.queries import count_rows
 from sopilot.runtime import Runtime
 from sopilot.store.blobs import blob_key
 from sopilot.store.faults import file_fault
 from sopilot.store.schema import stored_revision
 from sopilot.store.tables import derived, videos
+from sopilot.store.transfer import dump_rows
 
 FORMAT = "sopilot-backup-1"
 DATABASE, MANIFEST = "sopilot.db", "manifest.json"
+FOLDERS = ("reports", "models")
+"""Folders of files that no row names: audit exports and pages; what an adaptation command keeps."""
+
+NAME = re.compile(
+    r"sopilot\.db|(raw|derived)/[0-9a-f]{2}/[0-9a-f]{64}|"
+    rf"({'|'.join(FOLDERS)})(/[^/.\\\x00-\x1f\ud800-\udfff][^/\\\x00-\x1f\ud800-\udfff]*)+"
+)
+"""What a file of a backup may be called; no part of it begins with a dot."""
+
 _STAGE = ".backup"
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +69,9 @@ def backup_name() -> str:
 def make_backup(runtime: Runtime, target: Path) -> dict[str, Any]:
     """Write a backup to a path, or into a folder under a name of its own; the manifest and `path`.
 
-    Raises InputError for a target that exists or lies among the data, BadSettings for PostgreSQL,
-    DiskFull, StoreError; then nothing is left at the target.
+    Raises InputError for a target that exists or lies among the data, DiskFull, StoreError; then
+    nothing is left at the target.
     """
-    if not runtime.database.is_sqlite:
-        raise BadSettings(
-            "this backs up SQLite only; use pg_dump for the database and copy raw/ and derived/ "
-            "of the data folder after it"
-        )
     root = runtime.blobs.root
     target = (target / backup_name() if target.is_dir() else target).resolve()
     if target.exists():
@@ -91,22 +102,41 @@ def _freeze(runtime: Runtime, stage: Path) -> dict[str, Any]:
             "format": FORMAT,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
+            "database": connection.dialect.name,
             "schema_revision": stored_revision(connection),
             "counts": count_rows(connection),
         }
         source = connection.connection.dbapi_connection
-        assert isinstance(source, sqlite3.Connection)
-        with closing(sqlite3.connect(stage / DATABASE)) as copy:
-            source.backup(copy)  # from the pinned snapshot: writers go on meanwhile
-            copy.execute("PRAGMA journal_mode=DELETE")
+        if isinstance(source, sqlite3.Connection):
+            with closing(sqlite3.connect(stage / DATABASE)) as copy:
+                source.backup(copy)  # from the pinned snapshot: writers go on meanwhile
+                copy.execute("PRAGMA journal_mode=DELETE")
+        else:
+            dump_rows(connection, stage / DATABASE)
+    for folder in FOLDERS:
+        _copy_files(runtime.blobs.root / folder, stage / folder)
     return manifest
+
+
+def _copy_files(folder: Path, place: Path) -> None:
+    """Copies, not links: these files may be written to while they are packed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        if not NAME.fullmatch(path.relative_to(folder.parent).as_posix()):
+            _log.warning("backup.left_out", name=ascii(path.name))
+            continue
+        target = place / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 @contextmanager
 def _pinned(runtime: Runtime, stage: Path) -> Iterator[Connection]:
     """A reading connection on the moment for which all blobs lie linked in the stage."""
-    with runtime.database.read() as connection:
-        with runtime.database.write():  # keeps every writer, and so every deletion, out
+    with runtime.database.snapshot() as connection:
+        with runtime.database.write() as guard:  # SQLite: keeps every writer out
+            lock_deletions(guard, is_alone=True)
             for key in _blob_keys(connection):  # the first read pins the snapshot
                 source, place = runtime.blobs.root / key, stage / key
                 if source.is_file():

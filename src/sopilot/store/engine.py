@@ -54,6 +54,15 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Like read, and every query sees the moment of the first one, on both databases."""
+        readers = self._readers
+        if not self.is_sqlite:
+            readers = readers.execution_options(isolation_level="REPEATABLE READ")
+        with _named_faults(), readers.connect() as connection:
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the body ends, rolled back when it raises.
 
@@ -89,9 +98,12 @@ class Database:
 
     def ping(self) -> None:
         """Ask for a sign of life. Raises StoreError when the database does not answer."""
-        with self.read() as connection:
-            # From a table: SQLite would answer a bare SELECT 1 without looking at its file.
-            connection.execute(text("SELECT 1 FROM alembic_version"))
+        try:
+            with self.read() as connection:
+                # From a table: SQLite would answer a bare SELECT 1 without looking at its file.
+                connection.execute(text("SELECT 1 FROM alembic_version"))
+        except DBAPIError as error:
+            raise StoreError("the database has lost its tables; restore a backup") from error
 
     def close(self) -> None:
         """Close all pooled connections."""

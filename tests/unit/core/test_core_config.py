@@ -94,11 +94,12 @@ def test_a_user_without_a_home_is_told_to_name_the_data_folder(
 def test_processes_of_ours_inherit_no_secret_that_they_do_not_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("SOPILOT_API_KEY", "SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"):
+    keys = {"SOPILOT_API_KEY", "SOPILOT_AUDIT_SIGNING_KEY"}
+    ours = keys | {"SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"}
+    for name in ours:
         monkeypatch.setenv(name, "x")
-    ours = {"SOPILOT_API_KEY", "SOPILOT_DATABASE_URL", "DB_URL", "VIGIL_POSTGRES_URL"}
     assert ours & set(child_environment()) == set()
-    assert ours - set(child_environment(keeps_settings=True)) == {"SOPILOT_API_KEY"}
+    assert ours - set(child_environment(keeps_settings=True)) == keys
     assert "PATH" in child_environment()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from sopilot.api.auth import Admin, Operator
 from sopilot.api.deps import RuntimeDep, failures
@@ -49,9 +49,9 @@ def optimize(who: Admin, runtime: RuntimeDep) -> Optimized:
 
 
 @router.get("/ops/queue", summary="State of the queues", responses=failures())
-def get_queue(_: Operator, runtime: RuntimeDep) -> QueueResponse:
-    """What waits, runs and ended, per queue."""
-    return read_queues(runtime)
+def get_queue(_: Operator, request: Request, runtime: RuntimeDep) -> QueueResponse:
+    """What waits, runs and ended, per queue; and webhooks, of which dead ones need a person."""
+    return read_queues(runtime, has_workers=request.app.state.has_workers)
 
 
 def _human(size_bytes: int) -> str:
