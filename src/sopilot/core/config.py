@@ -98,6 +98,13 @@ class Settings(BaseSettings):
         default=None, description="Wins over `SOPILOT_LOG_JSON` when set."
     )
 
+    build_commit: str = Field(
+        default="unknown", max_length=64, description="Shown in `sopilot_build_info`."
+    )
+    build_date: str = Field(
+        default="unknown", max_length=64, description="Shown in `sopilot_build_info`."
+    )
+
     # Task and decision
     primary_task_id: str = Field(default="pilot_task", description="Task used when none is named.")
     primary_task_name: str = Field(default="PoC Primary Task", description="Its name.")
@@ -115,8 +122,26 @@ class Settings(BaseSettings):
     )
 
     # Video
-    embedder_backend: Literal["color-motion", "heuristic"] = Field(
-        default="color-motion", description="Feature backend; `heuristic` is an alias."
+    embedder_backend: Literal["color-motion", "heuristic", "auto", "vjepa2"] = Field(
+        default="color-motion",
+        description="Feature backend. `heuristic` is the old name of `color-motion`; `auto` takes "
+        "the best there is, today `color-motion`; `vjepa2` is not part of this version.",
+    )
+    allow_embedder_fallback: bool = Field(
+        default=True,
+        validation_alias=_names("SOPILOT_ALLOW_EMBEDDER_FALLBACK", "SOPILOT_EMBEDDER_FALLBACK"),
+        description="Where the backend asked for cannot be used: `true` starts with "
+        "`color-motion` and says so (`failed_over`, health degraded), `false` stops the start.",
+    )
+    enable_failure_capsule: bool = Field(
+        default=False, description="Keep a JSON line about every analysis that fails."
+    )
+    embedder_failure_capsule_path: Path | None = Field(
+        default=None,
+        description="File of those lines; empty = `embedder_failures.jsonl` in the data folder.",
+    )
+    run_id: str = Field(
+        default="", max_length=128, description="Stamp on those lines, such as a trial's name."
     )
     max_pixels: int = Field(
         default=3840 * 2160, ge=64 * 64, description="Largest width x height that is decoded."
