@@ -23,7 +23,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from sopilot import __version__
-from sopilot.core.errors import BadSettings, DiskFull, InputError
+from sopilot.core.errors import Conflict, DiskFull, InputError
 from sopilot.ops.queries import count_rows
 from sopilot.runtime import Runtime
 from sopilot.store.blobs import blob_key
@@ -53,11 +53,11 @@ def backup_name() -> str:
 def make_backup(runtime: Runtime, target: Path) -> dict[str, Any]:
     """Write a backup to a path, or into a folder under a name of its own; the manifest and `path`.
 
-    Raises InputError for a target that exists or lies among the data, BadSettings for PostgreSQL,
+    Raises InputError for a target that exists or lies among the data, Conflict for PostgreSQL,
     DiskFull, StoreError; then nothing is left at the target.
     """
     if not runtime.database.is_sqlite:
-        raise BadSettings(
+        raise Conflict(
             "this backs up SQLite only; use pg_dump for the database and copy raw/ and derived/ "
             "of the data folder after it"
         )
