@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sopilot.core.errors import BadSettings
 from sopilot.core.records import Limits
+from sopilot.core.unread import refusals, unread
 
 PREFIX = "SOPILOT_"
 
@@ -319,6 +320,9 @@ def load_settings(**overrides: Any) -> Settings:
     Raises BadSettings with one sentence per wrong value.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
+    refused = refusals(os.environ)
+    if refused:
+        raise BadSettings("; ".join(refused))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -386,8 +390,14 @@ def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
     }
 
 
-def unknown_variables() -> list[str]:
-    """SOPILOT_* variables of the environment that no field reads; each deserves a warning."""
-    known = {name for field in Settings.model_fields for name in variable_names(field)}
-    known |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+def unknown_variables() -> dict[str, str]:
+    """SOPILOT_* variables of the environment that no field reads, and why; each deserves a
+    warning."""
+    read = {name for field in Settings.model_fields for name in variable_names(field)}
+    read |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
+    found = {}
+    for name in sorted(os.environ):
+        known = unread(name)
+        if name.startswith(PREFIX) and name not in read and not (known and known.is_refused):
+            found[name] = known.reason if known else "no setting reads it; check its spelling"
+    return found
