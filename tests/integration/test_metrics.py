@@ -160,7 +160,12 @@ def story(
     is_sqlite = request.param == "sqlite"
     url = None if is_sqlite else request.getfixturevalue("postgres").emptied()
     runtime = open_test_runtime(
-        folder, url, api_key="secret", enable_failure_capsule=True, build_commit="abc123"
+        folder,
+        url,
+        api_key="secret",
+        enable_failure_capsule=True,
+        build_commit="abc123",
+        build_date="2026-02-28",
     )
     with serving(create_app(runtime=runtime, with_workers=False)) as client:
         made = Story(Service(client, runtime.blobs.root, clips))
@@ -280,7 +285,7 @@ def test_what_runs_is_told(story: Story) -> None:
     [build] = [dict(key[1]) for key in story.scenes["start"] if key[0] == "sopilot_build_info"]
     [about] = [dict(key[1]) for key in story.scenes["start"] if key[0] == "sopilot_info"]
     assert set(build) == {"version", "commit", "build_date"}
-    assert build["commit"] == "abc123"
+    assert (build["commit"], build["build_date"]) == ("abc123", "2026-02-28")
     assert (about["task_id"], about["embedder"]) == ("pilot_task", "color-motion-v2")
 
 
