@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.harness import Options, Row, as_record, table
 
-GROUPS = ("decode", "ingest", "comparison", "service", "analytics", "upload", "cli")
+GROUPS = ("decode", "ingest", "comparison", "service", "analytics", "upload", "cli", "latency")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -38,7 +38,7 @@ def rows(options: Options) -> Iterator[Row]:
         (small_sample(options.folder), SMALL_LENGTH_SEC, "320x180 40 s"),
     ):
         rounds = min(SCORE_ROUNDS, options.rounds)
-        firsts, knowns = zip(*(_score_twice(source, k) for k in range(rounds)), strict=True)
+        firsts, knowns = zip(*(score_twice(source, k) for k in range(rounds)), strict=True)
         yield from _score_rows(f"score {name}, first time", firsts, length_sec, 0.4)
         yield from _score_rows(f"score {name}, known gold", knowns, length_sec, 0.15)
 
@@ -55,7 +55,7 @@ def _help_row(options: Options) -> Row:
         )  # fmt: skip
 
 
-def _score_twice(source: Path, number: int) -> tuple[Sample, Sample]:
+def score_twice(source: Path, number: int) -> tuple[Sample, Sample]:
     """Cost of scoring in an empty data folder, then of another trainee against the same gold."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from sopilot.core.config import Settings, variable_names
+from sopilot.core.unread import UNREAD, Unread
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
@@ -36,6 +37,21 @@ def settings_table() -> str:
         first, *others = variable_names(name)
         also = ", ".join(f"`{other}`" for other in others)
         lines.append(f"| `{first}` | {also} | {_default_text(name)} | {field.description} |")
+    return "\n".join(lines)
+
+
+def unread_table() -> str:
+    """Variables of the older products that no setting reads, the same reason together."""
+    groups: dict[Unread, list[str]] = {}
+    for name, known in UNREAD.items():
+        groups.setdefault(known, []).append(f"`{name}`")
+    lines = ["| variables | why not | when set |", "|---|---|---|"]
+    for known, names in groups.items():
+        action = "warning"
+        if known.allowed is not None:
+            others = " or ".join(f"`{value}`" for value in known.allowed)
+            action = f"the start is refused, except for {others}" if others else "refused"
+        lines.append(f"| {', '.join(names)} | {known.reason} | {action} |")
     return "\n".join(lines)
 
 
@@ -122,6 +138,7 @@ def env_example() -> str:
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/configuration.md", settings_table),
+    "unread": ("docs/configuration.md", unread_table),
     "errors": ("docs/errors.md", error_table),
     "routes": ("docs/api.md", route_table),
     "roles": ("docs/access.md", role_table),
@@ -143,7 +160,8 @@ def pages() -> dict[Path, str]:
     wanted = {ROOT / ".env.example": env_example()}
     for name, (place, make) in TABLES.items():
         path = ROOT / place
-        wanted[path] = _with_table(path.read_text(encoding="utf-8"), name, make())
+        text = wanted.get(path) or path.read_text(encoding="utf-8")
+        wanted[path] = _with_table(text, name, make())
     return wanted
 
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sopilot.core.config import Settings
+from sopilot.core.log import get_logger
 from sopilot.embed.base import Embedder
-from sopilot.embed.open import open_embedder
+from sopilot.embed.open import Choice, choose_backend, embedder_named
 from sopilot.jobs.transport import TableTransport, Transport
 from sopilot.media.faces import check_mask
 from sopilot.store.blobs import Blobs, open_blobs
@@ -16,6 +17,8 @@ from sopilot.store.engine import Database, open_database
 from sopilot.store.occupancy import occupy
 from sopilot.store.vector_files import VectorFiles
 from sopilot.store.vectors import VectorStore
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Runtime:
     embedder: Embedder
     transport: Transport
     vectors: VectorStore
+    choice: Choice
     claim: int | None = None
     """Descriptor of the data folder's shared lock."""
 
@@ -39,7 +43,10 @@ def open_runtime(settings: Settings) -> Runtime:
     """
     check_mask(settings)
     blobs = open_blobs(settings.data_dir)
-    embedder = open_embedder(settings)
+    choice = choose_backend(settings)
+    if choice.has_failed_over:
+        _log.warning("embedder.failed_over", asked=choice.failed_from, used=choice.backend)
+    embedder = embedder_named(choice.backend)
     vectors = VectorFiles(settings.data_dir / "vectors")
     claim = occupy(blobs.root)
     try:
@@ -47,7 +54,7 @@ def open_runtime(settings: Settings) -> Runtime:
     except BaseException:
         os.close(claim)
         raise
-    return Runtime(settings, database, blobs, embedder, TableTransport(), vectors, claim)
+    return Runtime(settings, database, blobs, embedder, TableTransport(), vectors, choice, claim)
 
 
 def close_runtime(runtime: Runtime) -> None:

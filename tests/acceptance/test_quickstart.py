@@ -64,6 +64,14 @@ def test_health_is_open_and_says_what_runs(server: Server) -> None:
     assert httpx.get(f"{server.client.base_url}/videos").status_code == 401
 
 
+def test_the_work_of_worker_processes_is_counted(server: Server, scored: dict[str, int]) -> None:
+    lines = httpx.get(f"{server.client.base_url}/metrics").text.splitlines()
+    figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(figures['sopilot_score_jobs_total{status="completed"}']) >= 1
+    assert float(figures['sopilot_dtw_execution_seconds_count{use_gpu="false"}']) >= 1
+    assert float(figures["sopilot_embed_primary_successes_total"]) >= 2
+
+
 def test_the_upload_shows_quality_and_boundaries(server: Server, scored: dict[str, int]) -> None:
     video = server.client.get(f"/videos/{scored['gold']}").json()
     assert video["step_boundaries"][0] == 0

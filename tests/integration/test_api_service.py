@@ -133,6 +133,27 @@ def test_an_upload_answers_with_the_fields_of_both_interfaces(service: Service) 
     assert (job["source_fps"], job["sampled_fps"]) == (10.0, 10.0)
 
 
+@pytest.mark.parametrize("role", ["gold", "trainee", "audit"])
+def test_videos_takes_every_role(service: Service, role: str) -> None:
+    body = service.upload("/videos", "swapped", task_id="roles", role=role).json()
+    assert (body["status"], body["role"], body["is_gold"]) == ("ready", role, role == "gold")
+    assert body["gold_version"] == (1 if role == "gold" else None)
+    listed = service.client.get(f"/videos?task_id=roles&role={role}").json()["items"]
+    assert [item["video_id"] for item in listed] == [body["video_id"]]
+
+
+def test_quality_is_only_told_of_a_trainee(service: Service) -> None:
+    """A dark recording of a trainee is stored, its faults are named, and it is scored."""
+    body = service.upload("/videos", "dark", enforce_quality="true").json()
+    assert (body["status"], body["quality"]["overall_pass"]) == ("ready", False)
+    failed = [check["name"] for check in body["quality"]["checks"] if not check["passed"]]
+    assert "brightness" in failed
+    order = {"gold_video_id": 1, "trainee_video_id": body["video_id"]}
+    done = service.finished(service.client.post("/score", json=order).json()["job_id"])
+    assert (done["status"], done["error"]) == ("completed", None)
+    assert 0 <= done["score"] <= 100
+
+
 def test_an_asynchronous_upload_points_to_its_job(service: Service) -> None:
     for route, headers in (
         ("/api/v1/videos?async=true", {}),

@@ -30,7 +30,6 @@ from sopilot.jobs.queries import (
     get_job,
     has_ready,
     heartbeat,
-    job_durations,
     request_cancel,
     running_leases,
     take_lost,
@@ -318,22 +317,6 @@ def test_deleted_job_takes_its_result_with_it(database: Database) -> None:
     assert written(database) == []
     with pytest.raises(JobNotFound):
         look(database, job)
-
-
-def test_durations_are_counted_below_their_bounds(database: Database) -> None:
-    ended = run_once(database, Kind(finish_quietly), submit(database))
-    with database.write() as connection:
-        connection.execute(
-            update(jobs).values(
-                started_at="2026-02-28T09:00:00.000000+00:00",
-                finished_at="2026-02-28T09:00:02.500000+00:00",
-            )
-        )
-    assert ended.state is JobState.COMPLETED
-    with database.read() as connection:
-        (found,) = job_durations(connection, [1.0, 3.0, 10.0])
-    assert (found.kind, found.below, found.count) == ("work", (0, 1, 1), 1)
-    assert found.total_sec == pytest.approx(2.5, abs=0.01)
 
 
 def test_retryable_error_is_tried_again_with_growing_pauses(database: Database) -> None:

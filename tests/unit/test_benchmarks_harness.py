@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from benchmarks.harness import (
     process_cpu_sec,
     table,
 )
+from benchmarks.latency import FLOOR_SEC, LIMIT_SEC
 
 ROW = Row("decode", "ours", "theirs", target=1.5)
 
@@ -101,3 +103,11 @@ def test_record_is_json_with_machine_and_verdicts() -> None:
     assert record["machine"]["core_count"] >= 1
     assert record["rows"][0]["value"] == 2.0
     assert record["rows"][0]["verdict"] == "MISS"
+
+
+def test_the_kept_latency_is_what_the_contract_allows() -> None:
+    path = Path(__file__).resolve().parents[2] / "benchmarks/results/latency.json"
+    kept = {row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    found = kept["trainee to verdict"]
+    assert found["target"] == round(LIMIT_SEC / FLOOR_SEC, 2)
+    assert 1 < found["value"] <= found["target"]

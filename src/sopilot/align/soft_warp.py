@@ -37,7 +37,8 @@ def soft_warp(cost: NDArray[np.float32], gamma: float) -> float:
         rows = np.arange(max(0, diagonal - m + 1), min(n, diagonal + 1))
         moves = np.stack([older[rows], last[rows], last[rows + 1]])
         best = moves.min(axis=0)
-        spread = np.exp(-(moves - best) / gamma).sum(axis=0)
+        with np.errstate(over="ignore"):  # towards 0 the other moves weigh nothing
+            spread = np.exp(-(moves - best) / gamma).sum(axis=0)
         new = np.full(n + 1, np.inf)
         new[rows + 1] = cost[rows, diagonal - rows] + best - gamma * np.log(spread)
         older, last = last, new

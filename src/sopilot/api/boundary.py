@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import uuid
+from contextlib import suppress
 
 import structlog
 from fastapi import HTTPException
@@ -55,7 +57,7 @@ class Boundary:
             return
         scope["path"] = _plain_path(scope["path"])
         request_id = _request_id(scope)
-        limited = receive if _is_upload(scope) else _limited(receive)
+        limited = receive if _is_upload(scope) else _limited(receive, is_json=_is_json(scope))
         has_started = False
 
         async def send_marked(message: Message) -> None:
@@ -116,20 +118,48 @@ def _announced_bytes(scope: Scope) -> int:
     return 0
 
 
-def _limited(receive: Receive) -> Receive:
-    """`receive` that refuses a body beyond MAX_BODY_BYTES while it arrives."""
+def _is_json(scope: Scope) -> bool:
+    kinds = (value for name, value in scope["headers"] if name == b"content-type")
+    kind = next(kinds, b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+def _limited(receive: Receive, *, is_json: bool) -> Receive:
+    """`receive` that refuses, while it arrives, a body beyond MAX_BODY_BYTES, and one of JSON that
+    names a key twice: readers differ in which of the two they take."""
     size_bytes = 0
+    kept = bytearray()
 
     async def take() -> Message:
         nonlocal size_bytes
         message = await receive()
-        size_bytes += len(message.get("body", b""))
+        block = message.get("body", b"")
+        size_bytes += len(block)
+        # HTTPException is the one exception that FastAPI lets pass while it reads a body.
         if size_bytes > MAX_BODY_BYTES:
-            # The one exception that FastAPI lets pass while it reads a body.
             raise HTTPException(413, too_large_message(MAX_BODY_BYTES))
+        if is_json and message["type"] == "http.request":
+            kept.extend(block)
+            if not message.get("more_body", False):
+                _refuse_repeated_keys(bytes(kept))
         return message
 
     return take
+
+
+def _refuse_repeated_keys(body: bytes) -> None:
+    """Raises HTTPException; what is no JSON at all is left to the route, which says so."""
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            name = next(name for name in names if names.count(name) > 1)
+            raise HTTPException(
+                422, f"the JSON body has the key {name[:64]!r} twice in one object; give it once"
+            )
+
+    with suppress(ValueError, RecursionError):
+        json.loads(body, object_pairs_hook=look)
 
 
 async def _drain(receive: Receive) -> None:

@@ -30,25 +30,29 @@ TaskId = Annotated[
     str | None, Query(max_length=128, description="Task; the primary task when left out.")
 ]
 
-_MEANINGS = {
+MEANINGS = {
     400: "Not a video that can be decoded, or a broken request.",
     401: "No or wrong credentials.",
     403: "The role does not allow it.",
     404: "No such row.",
     409: "The state does not allow it.",
-    413: "The file is too large.",
-    429: "Too many requests; retry after the seconds in Retry-After.",
+    413: "The file, or the body of another request, is too large.",
+    416: "The range lies outside the file.",
     422: "A value is missing or outside its range, or a gold failed the quality gate.",
-    507: "The server has no space left.",
+    429: "Too many requests; retry after the seconds in Retry-After.",
+    500: "An unexpected failure; the log of the server has its cause.",
     503: "Not ready; retry after the seconds in Retry-After.",
+    507: "The disk is full.",
 }
+"""What a status means, for the documentation."""
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented error responses of a route; 401, 403, 429 and 503 go without saying."""
+    """The documented error responses of a route; 401, 403, 503 and what `api.openapi` adds to all
+    go without saying."""
     return {
-        status: {"model": ErrorEnvelope, "description": _MEANINGS[status]}
-        for status in (*statuses, 401, 403, 429, 503)
+        status: {"model": ErrorEnvelope, "description": MEANINGS[status]}
+        for status in (*statuses, 401, 403, 503)
     }
 
 

@@ -73,6 +73,7 @@ _HTTP_CODES: Mapping[int, str] = {
     405: "METHOD_NOT_ALLOWED",
     413: "FILE_TOO_LARGE",
     416: "RANGE_NOT_SATISFIABLE",
+    422: "VALIDATION_ERROR",
 }
 
 _log = get_logger(__name__)

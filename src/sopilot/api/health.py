@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
+from typing import Literal
 
 from sopilot import __version__
 from sopilot.api.schemas import (
     DatabaseCheck,
     DiskCheck,
     EmbedderCheck,
+    EmbedderStats,
     HealthChecks,
     HealthResponse,
     ReadinessResponse,
@@ -20,7 +23,9 @@ from sopilot.core.errors import ModelError, StoreError
 from sopilot.core.records import Role
 from sopilot.jobs.queries import count_jobs
 from sopilot.jobs.records import JobState
+from sopilot.library.capsules import Analysed
 from sopilot.runtime import Runtime
+from sopilot.store.tallies import Figures, Tally, read_tallies
 
 _LEAST_FREE_BYTES = 200 * 1024 * 1024
 _LEAST_READY_BYTES = 16 * 1024 * 1024
@@ -31,6 +36,26 @@ _GIGABYTE_BYTES = 1e9
 def embedder_name(runtime: Runtime) -> str:
     """Public name of what makes the features; the configured one where it cannot be loaded."""
     return _check_embedder(runtime).name
+
+
+def embedder_stats(runtime: Runtime, figures: Mapping[str, Figures]) -> EmbedderStats:
+    """Analyses so far, by all processes, and whether another backend stands in.
+
+    The choice is made at start and holds until the next one: what has failed over stays so.
+    """
+
+    def so_often(label: str) -> int:
+        return figures[label].count if label in figures else 0
+
+    return EmbedderStats(
+        requests_total=so_often(Analysed.REQUEST),
+        primary_successes_total=so_often(Analysed.PRIMARY),
+        fallback_uses_total=so_often(Analysed.FALLBACK),
+        failure_capsules_total=so_often(Analysed.CAPSULE),
+        failed_over=runtime.choice.has_failed_over,
+        permanently_failed=runtime.choice.has_failed_over,
+        retry_interval_seconds=0.0,
+    )
 
 
 def _check_database(runtime: Runtime) -> DatabaseCheck:
@@ -60,12 +85,14 @@ def _check_disk(runtime: Runtime) -> DiskCheck:
 
 
 def _check_embedder(runtime: Runtime) -> EmbedderCheck:
+    failed_over = runtime.choice.has_failed_over
     try:
         name = runtime.embedder.producer_for(Role.TRAINEE).version
-        return EmbedderCheck(status="up", name=name, failed_over=False)
     except ModelError:
-        name = runtime.settings.embedder_backend
-        return EmbedderCheck(status="down", name=name, failed_over=False)
+        name = runtime.choice.backend
+        return EmbedderCheck(status="down", name=name, failed_over=failed_over)
+    status: Literal["degraded", "up"] = "degraded" if failed_over else "up"
+    return EmbedderCheck(status=status, name=name, failed_over=failed_over)
 
 
 def check_health(runtime: Runtime) -> HealthResponse:
@@ -88,7 +115,7 @@ def check_health(runtime: Runtime) -> HealthResponse:
 def check_readiness(runtime: Runtime) -> ReadinessResponse:
     """May requests be sent here?"""
     has_database = _check_database(runtime).status == "up"
-    has_embedder = _check_embedder(runtime).status == "up"
+    has_embedder = _check_embedder(runtime).status != "down"
     found = {"database": has_database, "embedder": has_embedder, "disk": _has_room(runtime)}
     details = {name: "ok" if works else "unavailable" for name, works in found.items()}
     return ReadinessResponse(ready=all(found.values()), details=details)
@@ -108,12 +135,13 @@ def read_status(runtime: Runtime, *, is_known_caller: bool) -> StatusResponse:
     """What runs here; the server's paths are for callers with credentials only."""
     with runtime.database.read() as connection:
         counts = count_jobs(connection)
+        stats = embedder_stats(runtime, read_tallies(connection)[Tally.EMBEDDER])
     waiting = sum(count for (_, state), count in counts.items() if state is JobState.QUEUED)
     return StatusResponse(
         version=__version__,
         primary_task_id=runtime.settings.primary_task_id,
         embedder=embedder_name(runtime),
-        embedder_stats=None,
+        embedder_stats=stats,
         queue_depth=waiting,
         data_dir=str(runtime.blobs.root) if is_known_caller else None,
     )

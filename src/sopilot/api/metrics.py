@@ -1,11 +1,15 @@
-"""Prometheus text, counted from the database at every scrape.
+"""Prometheus text, read from the database at every scrape.
 
-Workers are other processes and rows outlive restarts: counters kept in this process would be wrong.
+Workers are other processes, perhaps on other machines, and figures outlive restarts: counters kept
+in this process would be wrong. What only grows comes from the tallies, which every process writes
+in the transaction of its work (`store.tallies`); gauges are what the rows say now. Labels are
+kinds, states and names from the settings; tasks, which anybody may add, are limited in number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -18,77 +22,193 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sopilot import __version__
-from sopilot.api.health import embedder_name
-from sopilot.jobs.queries import Durations, count_jobs, job_durations
-from sopilot.jobs.records import END_STATES, JobState
+from sopilot.api.health import embedder_name, embedder_stats
+from sopilot.jobs.queries import busy_workers, count_jobs, state_label
+from sopilot.jobs.records import JobState
 from sopilot.library.add import INGEST_KIND
 from sopilot.library.queries import clip_totals
 from sopilot.runtime import Runtime
 from sopilot.sop.evaluate import SCORE_KIND
+from sopilot.sop.training import TRAINING_KIND
+from sopilot.sop.training_queries import TrainingCount, count_trainings
+from sopilot.store.tallies import BOUNDS_SEC, Figures, Tally, read_tallies
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-DURATION_BOUNDS_SEC = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-_NAMES = {INGEST_KIND: "ingest", SCORE_KIND: "score"}
+MOST_TASKS = 100
+"""Tasks with a series of their own; the clips of all others are summed under an empty task_id."""
+
+_QUEUES = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": TRAINING_KIND}
+_TRIGGERS = ("manual", "nightly")
+_ENDS = ("completed", "failed", "cancelled", "skipped")
+
+Tallies = Mapping[Tally, Mapping[str, Figures]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the database says at one moment, by kind of job where it is about jobs."""
+
+    tallies: Tallies
+    waiting: Mapping[str, int]
+    busy: Mapping[str, int]
+    trainings: list[TrainingCount]
+    clips: Mapping[str, int]
+
+
+def _read(runtime: Runtime) -> _Reading:
+    with runtime.database.read() as connection:
+        counts = count_jobs(connection)
+        return _Reading(
+            tallies=read_tallies(connection),
+            waiting={k: n for (k, state), n in counts.items() if state is JobState.QUEUED},
+            busy=busy_workers(connection),
+            trainings=count_trainings(connection),
+            clips=clip_totals(connection, MOST_TASKS),
+        )
 
 
 class _Figures(Collector):
-    """Reads everything in one snapshot."""
+    """Everything, from one reading."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
-        with self._runtime.database.read() as connection:
-            counts = count_jobs(connection)
-            durations = job_durations(connection, DURATION_BOUNDS_SEC)
-            clips = clip_totals(connection)
-        for kind, name in _NAMES.items():
-            yield _job_totals(name, {s: n for (k, s), n in counts.items() if k == kind})
-        depth = GaugeMetricFamily(
-            "sopilot_queue_depth", "Jobs that wait for a worker.", labels=["queue_name"]
+        reading = _read(self._runtime)
+        yield _job_totals("ingest", INGEST_KIND, reading.tallies)
+        yield _job_totals("score", SCORE_KIND, reading.tallies)
+        yield _training_totals(reading.trainings)
+        yield from _durations(reading.tallies)
+        yield _per_queue("sopilot_queue_depth", "Jobs that wait for a worker.", reading.waiting)
+        yield _per_queue(
+            "sopilot_active_workers", "Workers that are busy with a job.", reading.busy
         )
-        for kind, name in _NAMES.items():
-            depth.add_metric([name], counts.get((kind, JobState.QUEUED), 0))
-        yield depth
-        yield _job_durations(durations)
-        clip_gauge = GaugeMetricFamily(
-            "sopilot_video_clips_total", "Clips of ready videos.", labels=["task_id"]
+        clips = GaugeMetricFamily(
+            "sopilot_video_clips_total",
+            f"Clips of ready videos; tasks beyond {MOST_TASKS} under an empty task_id.",
+            labels=["task_id"],
         )
-        for task_id, count in clips:
-            clip_gauge.add_metric([task_id], count)
-        yield clip_gauge
+        for task_id, number in reading.clips.items():
+            clips.add_metric([task_id], number)
+        yield clips
+        yield from _embedder(self._runtime, reading.tallies)
+        yield from _accelerators()
         yield from _about(self._runtime)
 
 
-def _job_totals(name: str, counts: dict[JobState, int]) -> Metric:
-    """`queued` counts every job ever queued, the end states those that reached them: only what
-    never falls may be a counter."""
+def _job_totals(name: str, kind: str, tallies: Tallies) -> Metric:
+    """Jobs that ever reached each state; `running` counts attempts."""
     family = CounterMetricFamily(f"sopilot_{name}_jobs", f"Jobs of {name}.", labels=["status"])
-    family.add_metric(["queued"], sum(counts.values()))
-    for state in sorted(END_STATES):
-        family.add_metric([str(state)], counts.get(state, 0))
+    for state in JobState:
+        found = tallies[Tally.JOBS].get(state_label(kind, state))
+        family.add_metric([str(state)], found.count if found else 0)
     return family
 
 
-def _job_durations(rows: Sequence[Durations]) -> Metric:
-    family = HistogramMetricFamily(
-        "sopilot_job_duration_seconds", "Start to end of finished jobs.", labels=["job_type"]
+def _training_totals(rows: list[TrainingCount]) -> Metric:
+    family = CounterMetricFamily(
+        "sopilot_training_jobs", "Jobs of training.", labels=["status", "trigger"]
     )
-    for row in rows:
-        pairs = zip(DURATION_BOUNDS_SEC, row.below, strict=True)
-        buckets = [(str(bound), float(number)) for bound, number in pairs]
-        name = _NAMES.get(row.kind, row.kind)
-        buckets.append(("+Inf", float(row.count)))
-        family.add_metric([name], buckets, sum_value=row.total_sec)
+    for trigger in _TRIGGERS:
+        mine = [row for row in rows if row.trigger == trigger]
+        family.add_metric(["queued", trigger], sum(row.count for row in mine))
+        family.add_metric(["running", trigger], sum(row.started for row in mine))
+        for status in _ENDS:
+            ended = sum(row.count for row in mine if row.status == status)
+            family.add_metric([status, trigger], ended)
     return family
+
+
+def _durations(tallies: Tallies) -> Iterator[Metric]:
+    yield _histogram(
+        "sopilot_job_duration_seconds",
+        "First claim to end of completed and failed jobs.",
+        "job_type",
+        Tally.JOB_SECONDS,
+        {queue: tallies[Tally.JOB_SECONDS].get(kind, Figures()) for queue, kind in _QUEUES.items()},
+    )
+    alignments = tallies[Tally.ALIGNMENT_SECONDS]
+    yield _histogram(
+        "sopilot_dtw_execution_seconds",
+        "Alignment of a trainee with golds and the search for deviations.",
+        "use_gpu",
+        Tally.ALIGNMENT_SECONDS,
+        {"false": alignments.get("cpu", Figures())},
+    )
+    yield _histogram(
+        "sopilot_embedding_generation_seconds",
+        "The one pass over a video that makes its features.",
+        "embedder_type",
+        Tally.FEATURE_SECONDS,
+        tallies[Tally.FEATURE_SECONDS],
+    )
+
+
+def _histogram(
+    name: str, text: str, label: str, tally: Tally, by_label: Mapping[str, Figures]
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    bounds = BOUNDS_SEC[tally]
+    for value, figures in by_label.items():
+        pairs = zip(bounds, figures.below(bounds), strict=True)
+        buckets = [(str(bound), float(number)) for bound, number in pairs]
+        buckets.append(("+Inf", float(figures.count)))
+        family.add_metric([value], buckets, sum_value=figures.total_sec)
+    return family
+
+
+def _per_queue(name: str, text: str, by_kind: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["queue_name"])
+    for queue, kind in _QUEUES.items():
+        family.add_metric([queue], by_kind.get(kind, 0))
+    return family
+
+
+def _embedder(runtime: Runtime, tallies: Tallies) -> Iterator[Metric]:
+    stats = embedder_stats(runtime, tallies[Tally.EMBEDDER])
+    for name, text, number in (
+        ("requests", "Analyses begun.", stats.requests_total),
+        ("primary_successes", "By the backend asked for.", stats.primary_successes_total),
+        ("fallback_uses", "By another that stands in.", stats.fallback_uses_total),
+        ("failure_capsules", "Failures kept as a line.", stats.failure_capsules_total),
+    ):
+        yield CounterMetricFamily(f"sopilot_embed_{name}", text, value=number)
+    for name, text, value in (
+        ("failed_over", "Another backend stands in for the one asked for.", stats.failed_over),
+        ("permanently_failed", "It does so until the next start.", stats.permanently_failed),
+        (
+            "retry_interval_seconds",
+            "Seconds until the one asked for is tried again; 0 = at the next start only.",
+            stats.retry_interval_seconds,
+        ),
+    ):
+        yield GaugeMetricFamily(f"sopilot_embed_{name}", text, value=float(value))
+
+
+def _accelerators() -> Iterator[Metric]:
+    """Named without a sample: no backend of this version uses an accelerator."""
+    yield GaugeMetricFamily(
+        "sopilot_gpu_memory_bytes",
+        "Memory of the accelerators in use.",
+        labels=["device_id", "memory_type"],
+    )
+    for name, text in (("free", "Free"), ("total", "Whole")):
+        yield GaugeMetricFamily(
+            f"sopilot_vram_{name}_bytes", f"{text} memory of the accelerator in use.", labels=()
+        )
 
 
 def _about(runtime: Runtime) -> Iterator[Metric]:
-    labels = {"version": __version__, "commit": "unknown", "build_date": "unknown"}
+    settings = runtime.settings
+    labels = {
+        "version": __version__,
+        "commit": settings.build_commit,
+        "build_date": settings.build_date,
+    }
     yield InfoMetricFamily("sopilot_build", "Build of the running program.", value=labels)
     labels = {
         "version": __version__,
-        "task_id": runtime.settings.primary_task_id,
+        "task_id": settings.primary_task_id,
         "embedder": embedder_name(runtime),
     }
     yield InfoMetricFamily("sopilot", "The running installation.", value=labels)

@@ -328,11 +328,23 @@ class ReadinessResponse(BaseModel):
     details: dict[str, str]
 
 
+class EmbedderStats(BaseModel):
+    """Analyses by all processes since the installation was made, and the backend's state."""
+
+    requests_total: int
+    primary_successes_total: int
+    fallback_uses_total: int
+    failure_capsules_total: int
+    failed_over: bool = Field(description="Another backend stands in for the one asked for.")
+    permanently_failed: bool = Field(description="It does so until the next start.")
+    retry_interval_seconds: float = Field(description="0: the choice is made at start only.")
+
+
 class StatusResponse(BaseModel):
     version: str
     primary_task_id: str
     embedder: str
-    embedder_stats: dict[str, JsonValue] | None
+    embedder_stats: EmbedderStats | None
     queue_depth: int = Field(description="Jobs that wait for a worker.")
     data_dir: str | None = Field(description="Shown with credentials only.")
 

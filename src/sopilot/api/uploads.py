@@ -261,6 +261,11 @@ class _Form:
 
     def _end(self) -> None:
         if not self._is_file and self._name:
+            if self._name in self.received.fields:
+                raise InputError(
+                    f"the form has the field {self._name[:64]!r} twice; give it once",
+                    {"field": self._name[:64]},
+                )
             self.received.fields[self._name] = self._text.decode(errors="replace")
 
     def _finish(self) -> None:

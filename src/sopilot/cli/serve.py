@@ -33,8 +33,8 @@ def serve(
 
     settings = load_settings(data_dir=data_dir, host=host, port=port, score_workers=workers or None)
     configure_logging(settings.log_level, settings.log_form)
-    for name in unknown_variables():
-        get_logger(__name__).warning("settings.unknown_variable", name=name)
+    for name, reason in unknown_variables().items():
+        get_logger(__name__).warning("settings.unknown_variable", name=name, reason=reason)
     listener = _listen(settings.host, settings.port)
     # Opened before the service starts: a data folder that cannot be used is one sentence here.
     runtime = open_runtime(settings)

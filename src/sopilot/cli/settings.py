@@ -25,5 +25,5 @@ def config(
     else:
         for row in rows:
             typer.echo(f"{row.name:<36} {row.value:<40} {row.origin}")
-    for name in unknown_variables():
-        note(f"warning: {name} is set but no setting reads it; check its spelling")
+    for name, reason in unknown_variables().items():
+        note(f"warning: {name} is set, but {reason}")

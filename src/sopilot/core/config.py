@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sopilot.core.errors import BadSettings
 from sopilot.core.records import Limits
+from sopilot.core.unread import refusals, unread
 
 PREFIX = "SOPILOT_"
 
@@ -169,6 +170,13 @@ class Settings(BaseSettings):
         default=None, description="Wins over `SOPILOT_LOG_JSON` when set."
     )
 
+    build_commit: str = Field(
+        default="unknown", max_length=64, description="Shown in `sopilot_build_info`."
+    )
+    build_date: str = Field(
+        default="unknown", max_length=64, description="Shown in `sopilot_build_info`."
+    )
+
     # Task and decision
     primary_task_id: str = Field(default="pilot_task", description="Task used when none is named.")
     primary_task_name: str = Field(default="PoC Primary Task", description="Its name.")
@@ -186,8 +194,26 @@ class Settings(BaseSettings):
     )
 
     # Video
-    embedder_backend: Literal["color-motion", "heuristic"] = Field(
-        default="color-motion", description="Feature backend; `heuristic` is an alias."
+    embedder_backend: Literal["color-motion", "heuristic", "auto", "vjepa2"] = Field(
+        default="color-motion",
+        description="Feature backend. `heuristic` is the old name of `color-motion`; `auto` takes "
+        "the best there is, today `color-motion`; `vjepa2` is not part of this version.",
+    )
+    allow_embedder_fallback: bool = Field(
+        default=True,
+        validation_alias=_names("SOPILOT_ALLOW_EMBEDDER_FALLBACK", "SOPILOT_EMBEDDER_FALLBACK"),
+        description="Where the backend asked for cannot be used: `true` starts with "
+        "`color-motion` and says so (`failed_over`, health degraded), `false` stops the start.",
+    )
+    enable_failure_capsule: bool = Field(
+        default=False, description="Keep a JSON line about every analysis that fails."
+    )
+    embedder_failure_capsule_path: Path | None = Field(
+        default=None,
+        description="File of those lines; empty = `embedder_failures.jsonl` in the data folder.",
+    )
+    run_id: str = Field(
+        default="", max_length=128, description="Stamp on those lines, such as a trial's name."
     )
     max_pixels: int = Field(
         default=3840 * 2160, ge=64 * 64, description="Largest width x height that is decoded."
@@ -451,6 +477,9 @@ def load_settings(**overrides: Any) -> Settings:
     Raises BadSettings with one sentence per wrong value.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
+    refused = refusals(os.environ)
+    if refused:
+        raise BadSettings("; ".join(refused))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -519,8 +548,14 @@ def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
     }
 
 
-def unknown_variables() -> list[str]:
-    """SOPILOT_* variables of the environment that no field reads; each deserves a warning."""
-    known = {name for field in Settings.model_fields for name in variable_names(field)}
-    known |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+def unknown_variables() -> dict[str, str]:
+    """SOPILOT_* variables of the environment that no field reads, and why; each deserves a
+    warning."""
+    read = {name for field in Settings.model_fields for name in variable_names(field)}
+    read |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
+    found = {}
+    for name in sorted(os.environ):
+        known = unread(name)
+        if name.startswith(PREFIX) and name not in read and not (known and known.is_refused):
+            found[name] = known.reason if known else "no setting reads it; check its spelling"
+    return found

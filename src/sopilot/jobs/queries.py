@@ -11,26 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    TIMESTAMP,
-    ColumnElement,
-    Connection,
-    Float,
-    ScalarSelect,
-    Update,
-    and_,
-    case,
-    cast,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Update, and_, func, select, update
 
 from sopilot.core.errors import JobCancelled, JobFinished, JobNotFound, LeaseLost, SopilotError
 from sopilot.jobs.records import END_STATES, Job, JobState, job_of
 from sopilot.store.ids import row_name
 from sopilot.store.tables import jobs
-from sopilot.store.times import after_text, now_text
+from sopilot.store.tallies import Tally, count, observe
+from sopilot.store.times import after_text, now_text, seconds_between
 
 _NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 _NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_details": None}
@@ -63,7 +51,8 @@ def enqueue(
         "created_at": now,
         "updated_at": now,
     }
-    return job_of(connection.execute(jobs.insert().values(values).returning(jobs)).one())
+    job = job_of(connection.execute(jobs.insert().values(values).returning(jobs)).one())
+    return _counted(connection, job)
 
 
 def get_job(connection: Connection, job: int | str) -> Job:
@@ -87,41 +76,14 @@ def count_jobs(connection: Connection) -> dict[tuple[str, JobState], int]:
     return {(kind, JobState(state)): count for kind, state, count in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
-    """How long jobs of a kind took from their first claim to their end.
-
-    below: finished jobs with at most each of the asked bounds, so never falling.
-    """
-
-    kind: str
-    below: tuple[int, ...]
-    count: int
-    total_sec: float
-
-
-def job_durations(connection: Connection, bounds_sec: Sequence[float]) -> tuple[Durations, ...]:
-    """Durations of completed and failed jobs per kind. O(finished jobs), inside the database."""
-    if connection.dialect.name == "sqlite":
-        days = func.julianday(jobs.c.finished_at) - func.julianday(jobs.c.started_at)
-        seconds = days * 86400.0
-    else:
-        ended = cast(jobs.c.finished_at, TIMESTAMP(timezone=True))
-        begun = cast(jobs.c.started_at, TIMESTAMP(timezone=True))
-        seconds = cast(func.extract("epoch", ended - begun), Float)
-    below = [func.sum(case((seconds <= bound, 1), else_=0)) for bound in bounds_sec]
+def busy_workers(connection: Connection) -> dict[str, int]:
+    """Per kind, how many workers hold a job with a lease that has not run out."""
     rows = connection.execute(
-        select(jobs.c.kind, func.count(), func.sum(seconds), *below)
-        .where(
-            jobs.c.state.in_([JobState.COMPLETED, JobState.FAILED]), jobs.c.started_at.is_not(None)
-        )
+        select(jobs.c.kind, func.count(jobs.c.lease_owner.distinct()))
+        .where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until >= now_text())
         .group_by(jobs.c.kind)
-        .order_by(jobs.c.kind)
     )
-    return tuple(
-        Durations(kind, tuple(int(number) for number in numbers), int(count), float(total))
-        for kind, count, total, *numbers in rows
-    )
+    return {kind: int(number) for kind, number in rows}
 
 
 # ---- claiming ---------------------------------------------------------------------------------
@@ -167,7 +129,7 @@ def claim(
         )
         .returning(jobs)
     ).one_or_none()
-    return None if row is None else job_of(row)
+    return None if row is None else _counted(connection, job_of(row))
 
 
 def _next_ready(kinds: Sequence[str], queue: str, *, lock: bool = False) -> ScalarSelect[Any]:
@@ -238,7 +200,7 @@ def complete(connection: Connection, job: Job) -> Job:
     ).one_or_none()
     if row is None:
         raise _refused(connection, job)
-    return job_of(row)
+    return _counted(connection, job_of(row))
 
 
 def fail(
@@ -260,7 +222,8 @@ def fail(
     row = connection.execute(_owned(job).values(values).returning(jobs)).one_or_none()
     if row is None:
         raise _lease_lost(job)
-    return job_of(row)
+    after = job_of(row)
+    return _counted(connection, after) if after.is_finished else after
 
 
 def release(connection: Connection, job: Job) -> Job:
@@ -303,7 +266,8 @@ def request_cancel(connection: Connection, job_id: int | str) -> Job:
         .values(values)
         .returning(jobs)
     )
-    return job_of(changed.one())
+    after = job_of(changed.one())
+    return _counted(connection, after) if after.is_finished else after
 
 
 def delete_jobs(connection: Connection, job_ids: Sequence[int]) -> None:
@@ -351,6 +315,20 @@ def take_lost(connection: Connection, lease: Lease) -> Job | None:
 
 
 # ---- pieces -----------------------------------------------------------------------------------
+
+
+def _counted(connection: Connection, job: Job) -> Job:
+    """The job, after the state that it has just reached was counted for the metrics."""
+    count(connection, Tally.JOBS, state_label(job.kind, job.state))
+    if job.started_at and job.finished_at and job.state is not JobState.CANCELLED:
+        seconds = seconds_between(job.started_at, job.finished_at)
+        observe(connection, Tally.JOB_SECONDS, job.kind, seconds)
+    return job
+
+
+def state_label(kind: str, state: JobState) -> str:
+    """How the tally of jobs names a state of a kind."""
+    return f"{kind} {state}"
 
 
 def _owned(job: Job) -> Update:

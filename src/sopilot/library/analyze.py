@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sopilot.core.errors import SopilotError
 from sopilot.core.records import Limits, Producer, Progress, Role, plain
 from sopilot.embed.base import Embedder
-from sopilot.embed.open import embedder_named
+from sopilot.embed.open import choose_backend, embedder_named
 from sopilot.media.decode import FrameConsumer, run_pass
 from sopilot.media.keyframes import ThumbnailStrip
 from sopilot.media.mask import Mask, parse_mask
@@ -72,7 +72,7 @@ def analysis_arguments(
         "folder": str(folder),
         "limits": plain(settings.limits),
         "mask": None if mask is None else plain(mask),
-        "embedder": settings.embedder_backend,
+        "embedder": choose_backend(settings).backend,
     }
 
 

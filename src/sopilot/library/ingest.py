@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,12 @@ from sopilot.core.errors import (
     BlobNotFound,
     Conflict,
     DiskFull,
+    MediaError,
+    ModelError,
     SopilotError,
     StoreError,
     VideoNotFound,
+    WorkerLost,
 )
 from sopilot.core.log import get_logger
 from sopilot.embed.base import VideoFeatures
@@ -43,6 +47,7 @@ from sopilot.library.analyze import (
     is_masked,
     media_producer,
 )
+from sopilot.library.capsules import Analysed, analysed, keep_capsule
 from sopilot.library.moments import forget_video, index_video
 from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
@@ -50,6 +55,7 @@ from sopilot.media.isolate import run_limited
 from sopilot.runtime import Runtime
 from sopilot.store.derived import find_derived, record_derived
 from sopilot.store.engine import after_commit
+from sopilot.store.tallies import Tally, count
 
 REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
@@ -69,6 +75,7 @@ class _Parts:
     files: Mapping[str, Path]
     producers: Mapping[str, str]
     report: Mapping[str, Any]
+    analysis_sec: float | None = None  # None: known before
 
 
 def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: BoundariesOf) -> None:
@@ -113,6 +120,8 @@ def _store(
                     blob_sha256=blob_sha256,
                     size_bytes=size_bytes,
                 )
+            if parts.analysis_sec is not None:
+                analysed(connection, runtime.choice, parts.analysis_sec)
             is_raw_kept = runtime.settings.privacy_keep_raw
             queries.mark_ready(connection, video, found, is_raw_kept=is_raw_kept)
             if not is_raw_kept:
@@ -210,6 +219,9 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
         )
     path = runtime.blobs.local_path("raw", video.sha256)
     name = video.original_filename or "the upload"
+    with runtime.database.write() as connection:
+        count(connection, Tally.EMBEDDER, Analysed.REQUEST)
+    begun_sec = time.monotonic()
     try:
         folder.mkdir(parents=True)
         report = run_limited(
@@ -223,6 +235,9 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
         )
         text = json.dumps(report, sort_keys=True, ensure_ascii=False)
         files[REPORT].write_text(text, encoding="utf-8")
+    except (MediaError, ModelError, WorkerLost) as error:
+        keep_capsule(runtime, video, context.job, error)
+        raise
     except OSError as error:
         raise DiskFull(
             f"{folder} cannot be written ({error.strerror}); free space, then retry"
@@ -230,7 +245,7 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
     media = media_producer(settings).fingerprint
     features = feature_producer(settings, runtime.embedder, video.role).fingerprint
     producers = dict.fromkeys(files, media) | {FEATURES: features}
-    return _Parts(files, producers, report)
+    return _Parts(files, producers, report, time.monotonic() - begun_sec)
 
 
 def _work_folder(runtime: Runtime, job: Job) -> Path:

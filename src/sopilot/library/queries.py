@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, desc, func, select, text
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import VideoNotFound, VideoNotReady
@@ -310,15 +310,18 @@ def lock_deletions(connection: Connection, *, is_alone: bool) -> None:
         connection.execute(text(f"SELECT {function}(:key)"), {"key": _DELETIONS})
 
 
-def clip_totals(connection: Connection) -> Sequence[tuple[str, int]]:
-    """Clips of ready videos per task, for the metrics."""
+def clip_totals(connection: Connection, most: int) -> dict[str, int]:
+    """Clips of ready videos per task, for the metrics: so many tasks with the most clips, and
+    under the empty name what all others have together."""
     rows = connection.execute(
-        select(videos.c.task_id, func.sum(videos.c.clip_count))
+        select(videos.c.task_id, func.coalesce(func.sum(videos.c.clip_count), 0).label("clips"))
         .where(videos.c.status == str(VideoStatus.READY))
         .group_by(videos.c.task_id)
-        .order_by(videos.c.task_id)
-    )
-    return [(row[0], int(row[1] or 0)) for row in rows]
+        .order_by(desc("clips"), videos.c.task_id)
+    ).all()
+    found = {task_id: int(clips) for task_id, clips in rows[:most]}
+    rest = sum(int(clips) for _, clips in rows[most:])
+    return found | ({"": rest} if rest else {})
 
 
 def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:

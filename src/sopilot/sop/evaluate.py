@@ -6,6 +6,7 @@ the command line; reads the library, writes nothing but the queued rows.
 
 from __future__ import annotations
 
+import time
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
@@ -194,9 +195,16 @@ def resubmit(runtime: Runtime, connection: Connection, score: int | str, by: Act
     return submit(runtime, connection, order, by)
 
 
-def evaluate(
-    runtime: Runtime, score_uid: str, progress: Progress = no_progress
-) -> tuple[ScoreRow, ScoreResult]:
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation found. alignment_sec: how long the comparison itself took."""
+
+    row: ScoreRow
+    result: ScoreResult
+    alignment_sec: float
+
+
+def evaluate(runtime: Runtime, score_uid: str, progress: Progress = no_progress) -> Evaluation:
     """Compare, score and describe; the row and its result, not yet stored.
 
     Raises ProducerMismatch, InsufficientClips, BadSteps, BlobNotFound when features are gone.
@@ -210,7 +218,9 @@ def evaluate(
     adopted = _adopted(runtime, case, trainee)
     model = fit([*golds, *adopted], steps)
     progress(0.3)
+    begun_sec = time.monotonic()
     comparison = compare_with(model, trainee)
+    alignment_sec = time.monotonic() - begun_sec
     weights = _weights(case)
     progress(0.4)
     interval = score_interval(
@@ -240,7 +250,7 @@ def evaluate(
         ids = case.row.gold_video_ids
         result = result.model_copy(update={"ensemble": ensemble_record(result, ids, alone)})
     progress(1.0)
-    return case.row, result
+    return Evaluation(case.row, result, alignment_sec)
 
 
 def check_videos(

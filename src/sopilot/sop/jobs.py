@@ -23,11 +23,13 @@ from sopilot.sop.fates import step_fates
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.training import adopt, train
 from sopilot.store.audit import Action, record
+from sopilot.store.tallies import Tally, observe
 
 
 def score_videos(runtime: Runtime, context: JobContext) -> None:
     """Work on a `sop.score` job: the result and the job's completion are one transaction."""
-    row, result = evaluate(runtime, str(context.job.payload["score_uid"]), context.progress)
+    found = evaluate(runtime, str(context.job.payload["score_uid"]), context.progress)
+    row, result = found.row, found.result
     stored = result.model_dump(mode="json")
     with context.commit() as connection:
         queries.store_result(
@@ -39,6 +41,7 @@ def score_videos(runtime: Runtime, context: JobContext) -> None:
             profile_version=result.profile_version,
             algorithm=result.algorithm,
         )
+        observe(connection, Tally.ALIGNMENT_SECONDS, "cpu", found.alignment_sec)
         training_queries.set_adapter_version(connection, row.id, result.adapter_version)
         queries.replace_score_steps(connection, row.id, step_fates(result))
         detail = {"score": result.score, "decision": result.summary.decision}

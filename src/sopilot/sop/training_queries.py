@@ -83,6 +83,28 @@ def training_of_job(connection: Connection, job_id: int) -> TrainingRow:
     return _training(connection, trainings.c.job_id == job_id) or _no_training(job_id)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingCount:
+    """Trainings of one trigger. status: how they ended, or the state of their job; `skipped` is
+    an end of its own. started: how many of them a worker has begun."""
+
+    trigger: str
+    status: str
+    count: int
+    started: int
+
+
+def count_trainings(connection: Connection) -> list[TrainingCount]:
+    """How many trainings there are of each sort; none is ever deleted."""
+    status = func.coalesce(trainings.c.result["status"].as_string(), jobs.c.state)
+    rows = connection.execute(
+        select(trainings.c.trigger, status, func.count(), func.count(jobs.c.started_at))
+        .select_from(_trainings_and_jobs)
+        .group_by(trainings.c.trigger, status)
+    )
+    return [TrainingCount(*row) for row in rows]
+
+
 def open_training(connection: Connection) -> TrainingRow | None:
     """The training that waits or runs."""
     return _training(connection, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))

@@ -266,6 +266,19 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("tally", String(32), nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("bound", Float),
+    Column("count", Integer, nullable=False),
+    Column("total_sec", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Occurrences and seconds for the metrics (see `store.tallies`); names no video and no person."""
+
 ui_sessions = Table(
     "ui_sessions",
     metadata,

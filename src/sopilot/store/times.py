@@ -23,3 +23,8 @@ def after_text(delay_sec: float) -> str:
 def parse_text(text: str) -> datetime:
     """The aware datetime that `text_of` wrote."""
     return datetime.fromisoformat(text)
+
+
+def seconds_between(begun: str, ended: str) -> float:
+    """Seconds from one stored moment to another."""
+    return (parse_text(ended) - parse_text(begun)).total_seconds()

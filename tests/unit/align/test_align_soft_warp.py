@@ -41,9 +41,11 @@ def test_without_smoothing_it_is_the_cheapest_path(n: int, m: int, seed: int) ->
 
 
 def test_extreme_gammas_stay_finite() -> None:
-    cost = np.full((200, 300), 2.0, np.float32)
-    for gamma in (1e-300, 1e-9, 1e3):
-        assert math.isfinite(soft_warp(cost, gamma))
+    flat = np.full((200, 300), 2.0, np.float32)
+    uneven = np.arange(600, dtype=np.float32).reshape(20, 30)
+    for cost in (flat, uneven):
+        for gamma in (5e-324, 1e-300, 1e-9, 1e3):
+            assert math.isfinite(soft_warp(cost, gamma))
 
 
 @pytest.mark.parametrize("gamma", [0.0, -1.0, math.nan, math.inf])

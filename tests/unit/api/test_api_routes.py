@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -76,6 +77,44 @@ def test_the_schema_is_complete(app: FastAPI) -> None:
     assert len(guarded) >= 15
     assert [name for name, found in guarded if "401" not in found["responses"]] == []
     assert not any(prefix in name for prefix in ALIAS_PREFIXES for name, _ in operations)
+
+
+def answers(app: FastAPI) -> list[tuple[str, dict[str, Any]]]:
+    """Every documented answer, by method, path and status."""
+    return [
+        (f"{method} {path} {status}", response)
+        for path, methods in app.openapi()["paths"].items()
+        for method, operation in methods.items()
+        for status, response in operation["responses"].items()
+    ]
+
+
+def test_every_answer_has_an_example_that_its_schema_allows(app: FastAPI) -> None:
+    components = app.openapi()["components"]
+    wrong = {}
+    for name, response in answers(app):
+        for media, content in response.get("content", {}).items():
+            if media in {"application/pdf", "video/*"}:
+                continue
+            if "examples" not in content:
+                assert content["example"], name
+                continue
+            where = content["examples"]["default"]["$ref"].rpartition("/")[2]
+            value = components["examples"][where]["value"]
+            whole = {**content["schema"], "components": components}
+            if not jsonschema_rs.is_valid(whole, value):
+                wrong[name] = value
+    assert wrong == {}
+
+
+def test_every_failure_is_the_envelope(app: FastAPI) -> None:
+    others = {"get /health 503", "get /readiness 503"}  # they say what does not work
+    envelope = {"$ref": "#/components/schemas/ErrorEnvelope"}
+    for name, response in answers(app):
+        if name[-3:] >= "400" and name not in others:
+            assert response["content"]["application/json"]["schema"] == envelope, name
+            assert response["description"], name
+    assert "HTTPValidationError" not in app.openapi()["components"]["schemas"]
 
 
 def test_uploads_document_both_forms_of_a_body(app: FastAPI) -> None:

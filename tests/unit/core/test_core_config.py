@@ -60,7 +60,35 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPILOT_PROT", "1")
-    assert unknown_variables() == ["SOPILOT_PROT"]
+    monkeypatch.setenv("SOPILOT_VJEPA2_VARIANT", "vjepa2_vit_huge")
+    found = unknown_variables()
+    assert list(found) == ["SOPILOT_PROT", "SOPILOT_VJEPA2_VARIANT"]
+    assert "spelling" in found["SOPILOT_PROT"]
+    assert "V-JEPA 2" in found["SOPILOT_VJEPA2_VARIANT"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "refused", "allowed"),
+    [
+        ("SOPILOT_QUEUE_BACKEND", "rq", "inline"),
+        ("SOPILOT_DTW_USE_GPU", "true", "auto"),
+        ("SOPILOT_UVICORN_WORKERS", "4", "1"),
+        ("SOPILOT_TRAIN_WORKERS", "2", "1"),
+        ("SOPILOT_NEURAL_MODE", "true", "False"),
+        ("SOPILOT_WEIGHT_MISS", "12", ""),
+        ("SOPILOT_DEVIATION_THRESHOLD", "0.25", ""),
+        ("SOPILOT_RUN_SEED", "7", ""),
+        ("SOPILOT_REPORT_TITLE", "Ours", ""),
+    ],
+)
+def test_what_cannot_be_honoured_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, refused: str, allowed: str
+) -> None:
+    monkeypatch.setenv(variable, refused)
+    with pytest.raises(BadSettings, match=f"{variable}={refused} cannot be honoured"):
+        load_settings()
+    monkeypatch.setenv(variable, allowed)
+    load_settings()
 
 
 def test_secrets_are_masked_and_origins_told(

@@ -24,7 +24,7 @@ def get_db_stats(_: Admin, runtime: RuntimeDep) -> DatabaseFigures:
     return DatabaseFigures(tables=counts, db_size_bytes=size, db_size_human=_human(size))
 
 
-@router.post("/admin/backup", summary="Back up the data", responses=failures(422))
+@router.post("/admin/backup", summary="Back up the data", responses=failures(409, 422))
 def backup(who: Admin, runtime: RuntimeDep) -> BackupMade:
     """A backup in the folder `backups` of the data folder; recorded in the audit log."""
     folder = runtime.blobs.root / "backups"

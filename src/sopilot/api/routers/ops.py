@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from sopilot import __version__
 from sopilot.api import health
@@ -49,7 +52,22 @@ def get_status(who: MaybePrincipal, runtime: RuntimeDep) -> StatusResponse:
     return health.read_status(runtime, is_known_caller=who is not None)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": 'sopilot_queue_depth{queue_name="score"} 0.0\n',
+            }
+        },
+        "description": "Prometheus text 0.0.4.",
+    }
+}
+
+
+@router.get(
+    "/metrics", summary="Prometheus metrics", response_class=PlainTextResponse, responses=_TEXT
+)
 def get_metrics(_: Anyone, runtime: RuntimeDep) -> Response:
     """Figures in the Prometheus text format 0.0.4."""
     return Response(render_metrics(runtime), media_type=CONTENT_TYPE)

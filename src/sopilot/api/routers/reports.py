@@ -20,6 +20,14 @@ router = APIRouter(tags=["reports"])
 
 ScoreId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
 Lang = Annotated[Language, Query(description="Language of the report.")]
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One page with its pictures.",
+        "content": {
+            "text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html><html>…</html>"}
+        },
+    }
+}
 _PDF: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "PDF/A with embedded fonts; the same result gives the same bytes.",
@@ -32,7 +40,7 @@ _PDF: dict[int | str, dict[str, Any]] = {
     "/score/{job_id}/report",
     summary="Read the report",
     response_class=HTMLResponse,
-    responses=failures(404, 409, 422),
+    responses=_PAGE | failures(404, 409, 422),
 )
 def get_report(job_id: ScoreId, _: Viewer, runtime: RuntimeDep, lang: Lang = "ja") -> HTMLResponse:
     """One self-contained HTML page, for a browser or a printer."""

@@ -33,11 +33,23 @@ router = APIRouter(tags=["scores"])
 
 Text = Annotated[str | None, Query(max_length=128)]
 _CSV: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Lines of CSV."}
+    200: {
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "job_id,task_id,gold_video_id,trainee_video_id\n1,pilot_task,1,2\n",
+            }
+        },
+        "description": "Lines of CSV; the first names the columns.",
+    }
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {
+            "text/event-stream": {
+                "example": 'event: done\ndata: {"job_id": 1, "final_status": "completed"}\n\n'
+            }
+        },
         "description": "Events `status`, `done`, `error`.",
     },
     204: {"description": "The client heard the end of this score already (Last-Event-ID)."},

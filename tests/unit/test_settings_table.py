@@ -1,0 +1,129 @@
+"""Every setting has a test that shows its effect; every variable of the contract is answered."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from sopilot.core.config import Settings, variable_names
+from sopilot.core.unread import UNREAD, unread
+
+TESTS = Path(__file__).resolve().parents[1]
+HERE = "integration/test_settings_effects.py"
+TRAINING = "integration/test_training.py"
+SHOWN = {
+    "data_dir": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
+    "database_url": "integration/test_migrations.py::"
+    "test_opened_database_equals_the_table_definitions",
+    "host": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
+    "port": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
+    "api_key": "unit/api/test_api_auth.py::test_with_a_key_loopback_is_not_enough",
+    "auth_required": "unit/api/test_api_auth.py::test_without_a_key_the_mode_decides",
+    "cors_origins": f"{HERE}::test_browsers_may_call_from_the_listed_origins_only",
+    "max_upload_mb": "integration/test_library_ingest.py::"
+    "test_refusals_before_the_row_leave_nothing",
+    "log_level": f"{HERE}::test_logs_have_the_form_and_level_asked_for",
+    "log_json": f"{HERE}::test_logs_have_the_form_and_level_asked_for",
+    "log_format": f"{HERE}::test_logs_have_the_form_and_level_asked_for",
+    "build_commit": "integration/test_metrics.py::test_what_runs_is_told",
+    "build_date": "integration/test_metrics.py::test_what_runs_is_told",
+    "primary_task_id": f"{HERE}::test_a_new_task_begins_with_the_defaults_of_the_settings",
+    "primary_task_name": f"{HERE}::test_a_new_task_begins_with_the_defaults_of_the_settings",
+    "enforce_primary_task": "integration/test_library_scores.py::"
+    "test_too_few_clips_and_foreign_tasks_are_refused",
+    "default_pass_score": f"{HERE}::test_a_new_task_begins_with_the_defaults_of_the_settings",
+    "default_retrain_score": f"{HERE}::test_a_new_task_begins_with_the_defaults_of_the_settings",
+    "min_scoring_clips": "integration/test_library_scores.py::"
+    "test_too_few_clips_and_foreign_tasks_are_refused",
+    "embedder_backend": "unit/embed/test_embed_open.py::"
+    "test_another_backend_stands_in_only_where_it_may",
+    "allow_embedder_fallback": "unit/embed/test_embed_open.py::"
+    "test_another_backend_stands_in_only_where_it_may",
+    "enable_failure_capsule": f"{HERE}::test_failures_are_kept_where_and_as_what_is_asked",
+    "embedder_failure_capsule_path": f"{HERE}::test_failures_are_kept_where_and_as_what_is_asked",
+    "run_id": f"{HERE}::test_failures_are_kept_where_and_as_what_is_asked",
+    "max_pixels": "unit/media/test_media_probe.py::test_a_limit_is_named_when_it_is_passed",
+    "max_video_seconds": "unit/media/test_media_probe.py::test_a_limit_is_named_when_it_is_passed",
+    "min_video_seconds": "unit/media/test_media_probe.py::test_a_limit_is_named_when_it_is_passed",
+    "decoder_memory_mb": f"{HERE}::test_the_decoder_gets_the_limits_of_the_settings",
+    "decoder_cpu_seconds": f"{HERE}::test_the_decoder_gets_the_limits_of_the_settings",
+    "privacy_mask_enabled": "integration/test_privacy.py::"
+    "test_a_mark_inside_the_mask_is_in_no_served_picture",
+    "privacy_mask_mode": "unit/media/test_media_mask.py::test_masks_differ_in_their_fingerprint",
+    "privacy_mask_rects": "integration/test_privacy.py::"
+    "test_a_mark_inside_the_mask_is_in_no_served_picture",
+    "privacy_face_blur": "integration/test_privacy.py::test_a_missing_detector_stops_the_start",
+    "privacy_keep_raw": "integration/test_privacy.py::test_a_dropped_upload_is_gone_and_said_so",
+    "ingest_mode": "integration/test_api_videos.py::test_the_mode_async_never_waits",
+    "ingest_wait_seconds": "integration/test_api_videos.py::"
+    "test_the_mode_auto_waits_as_long_as_it_is_told",
+    "score_workers": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
+    "job_lease_seconds": f"{HERE}::test_a_job_has_the_attempts_and_the_lease_of_the_settings",
+    "job_max_retries": f"{HERE}::test_a_job_has_the_attempts_and_the_lease_of_the_settings",
+    "webhook_url": "integration/test_score_events.py::"
+    "test_a_completed_score_is_announced_with_the_documented_fields",
+    "webhook_secret": "integration/test_outbox.py::test_a_worker_process_delivers_with_the_secret",
+    "webhook_timeout_sec": f"{HERE}::test_deliveries_take_the_time_and_the_tries_of_the_settings",
+    "webhook_max_attempts": f"{HERE}::test_deliveries_take_the_time_and_the_tries_of_the_settings",
+    "nightly_enabled": f"{TRAINING}::test_the_night_begins_once_however_many_servers_look",
+    "nightly_hour_local": f"{TRAINING}::test_the_night_begins_once_however_many_servers_look",
+    "nightly_min_new_videos": f"{TRAINING}::test_a_second_training_needs_new_videos",
+    "nightly_check_sec": f"{HERE}::test_the_scheduler_looks_as_often_as_the_settings_say",
+    "enable_feature_adapter": f"{HERE}::"
+    "test_without_the_adapter_a_training_is_skipped_with_the_reason",
+    "adapt_command": f"{TRAINING}::test_the_command_gets_words_without_a_shell_and_without_secrets",
+    "adapt_timeout_sec": f"{TRAINING}::test_a_command_that_takes_too_long_is_ended",
+}
+"""Setting -> the test that shows what it changes."""
+
+CONTRACT = """
+API_KEY DATA_DIR PORT LOG_LEVEL LOG_JSON LOG_FORMAT DEFAULT_PASS_SCORE DEFAULT_RETRAIN_SCORE
+SCORE_WORKERS SCORE_JOB_MAX_RETRIES EMBEDDER_BACKEND ALLOW_EMBEDDER_FALLBACK MAX_UPLOAD_MB
+UPLOAD_MAX_MB SAMPLE_FPS CLIP_SECONDS CORS_ORIGINS WEBHOOK_URL VJEPA2_VARIANT VJEPA2_DEVICE
+VJEPA2_POOLING VJEPA2_USE_AMP VJEPA2_PRETRAINED VJEPA2_SOURCE VJEPA2_LOCAL_REPO
+VJEPA2_LOCAL_CHECKPOINT INGEST_EMBED_BATCH_SIZE EMBEDDER_BATCH_SIZE EMBEDDER_COMPILE DTW_USE_GPU
+MIN_SCORING_CLIPS QUEUE_BACKEND REDIS_URL RQ_QUEUE_PREFIX AUTH_REQUIRED PRIVACY_MASK_ENABLED
+PRIVACY_MASK_MODE PRIVACY_MASK_RECTS PRIVACY_FACE_BLUR PRIVACY_KEEP_RAW NIGHTLY_ENABLED
+NIGHTLY_HOUR_LOCAL NIGHTLY_MIN_NEW_VIDEOS ADAPT_COMMAND ENABLE_FEATURE_ADAPTER PRIMARY_TASK_ID
+PRIMARY_TASK_NAME ENFORCE_PRIMARY_TASK FRAME_SIZE MIN_BOUNDARY_GAP BOUNDARY_Z DEVIATION_THRESHOLD
+EFFICIENCY_OVER_TIME_THRESHOLD VJEPA2_CROP_SIZE DB_POOL_SIZE ENABLE_FAILURE_CAPSULE
+EMBEDDER_FAILURE_CAPSULE_PATH EMBEDDER_IMMEDIATE_RETRY RUN_ID RUN_SEED UVICORN_WORKERS
+UVICORN_LOG_LEVEL TARGET_FPS MAX_SIDE MIN_CLIP_COVERAGE CHANGE_THRESHOLD_FACTOR MIN_STEP_CLIPS
+LOW_SIM_THRESHOLD WEIGHT_MISS WEIGHT_SWAP WEIGHT_DEV WEIGHT_TIME WEIGHT_WARP EMBEDDER_FALLBACK
+EMBEDDING_DEVICE VJEPA2_REPO VJEPA2_NUM_FRAMES VJEPA2_IMAGE_SIZE VJEPA2_BATCH_SIZE
+RQ_JOB_TIMEOUT_SEC RQ_RESULT_TTL_SEC RQ_FAILURE_TTL_SEC RQ_RETRY_MAX TRAIN_WORKERS
+NIGHTLY_CHECK_SEC ADAPT_TIMEOUT_SEC REPORT_TITLE NEURAL_MODE NEURAL_PROJECTION CLIP_HOP_SECONDS
+DATABASE_URL INGEST_MODE INGEST_SYNC_WAIT_SEC
+""".split()
+"""Section 3 and section 1.4, without the prefix."""
+
+
+@cache
+def _names(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def test_every_setting_is_in_the_table_and_no_other() -> None:
+    assert set(SHOWN) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("setting", SHOWN)
+def test_the_named_tests_are_there(setting: str) -> None:
+    place, _, name = SHOWN[setting].partition("::")
+    assert name in _names(TESTS / place)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_variable_of_the_contract_is_read_or_answered(name: str) -> None:
+    read = {found for field in Settings.model_fields for found in variable_names(field)}
+    variable = f"SOPILOT_{name}"
+    assert (variable in read) != (unread(variable) is not None)
+
+
+def test_nothing_is_both_read_and_unread() -> None:
+    read = {found for field in Settings.model_fields for found in variable_names(field)}
+    assert read & set(UNREAD) == set()
