@@ -17,13 +17,13 @@ from sopilot.api.errors import STATUS
 from sopilot.api.examples import error_example, example_of
 
 _ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
-_ANYWHERE = (413, 422, 500, 503)
-"""Before any route is asked: a body beyond the limit, a NUL in the address, a server in trouble."""
+_ANYWHERE = (413, 422, 429, 500, 503)
+"""Before any route is asked: a body beyond the limit, a NUL in the address, too many requests, a
+server in trouble."""
 _GUARDED = (401, 403)
 _CHANGING = (507,)
 _WITH_BODY = (400,)
 """A body that is no text where JSON is asked for."""
-_LIMITED = 429
 _REPLACED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own form of a refusal, which this service does not send."""
 
@@ -71,8 +71,6 @@ def _describe(route: APIRoute, method: str, operation: dict[str, Any]) -> None:
         statuses += _CHANGING
     if "requestBody" in operation:
         statuses += _WITH_BODY
-    if _LIMITED in STATUS.values():
-        statuses.append(_LIMITED)
     responses = operation["responses"]
     for status in statuses:
         responses.setdefault(str(status), {"description": MEANINGS[status]})
