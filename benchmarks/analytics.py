@@ -51,13 +51,6 @@ ROUTES = (
 )
 COUNTED = ROUTES[:4]
 """Routes whose answer is kept until something changes."""
-INDEXES = (
-    "CREATE INDEX bench_completed ON scores"
-    " (completed_at, id, task_id, kind, trainee_video_id, score, decision)",
-    "CREATE INDEX bench_trainee ON scores"
-    " (trainee_video_id, completed_at, kind, task_id, score, decision)",
-)
-"""Wider forms of ix_scores_completed_at and ix_scores_trainee_video_id, which the tables lack."""
 DECISIONS = ("pass", "pass", "needs_review", "retrain", "fail")
 
 
@@ -132,8 +125,6 @@ def fill(data_dir: Path, score_count: int = SCORE_COUNT) -> None:
     for table, made in _tables(score_count, settings.primary_task_id).items():
         _insert(connection, table, made)
     connection.commit()
-    for statement in INDEXES:
-        connection.execute(statement)
     connection.execute("ANALYZE")  # as POST /admin/optimize does
     connection.commit()
     connection.close()

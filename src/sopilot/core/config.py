@@ -245,7 +245,9 @@ class Settings(BaseSettings):
     # Library: privacy and uploads
     privacy_face_blur: bool = Field(
         default=False,
-        description="Blur the faces that a detector finds (best effort; needs the mask enabled).",
+        description="Blur the faces that a detector finds; needs the mask enabled. Best effort: it"
+        " misses faces, blurs things that are none, and searches every frame, which takes many"
+        " times as long as decoding. What must not be seen needs a rectangle.",
     )
     privacy_keep_raw: bool = Field(
         default=True,

@@ -159,7 +159,7 @@ scores = Table(
     Column("task_id", String(128), ForeignKey("tasks.task_id"), nullable=False, index=True),
     Column("gold_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
     Column("gold_video_ids", _JSON, nullable=False),
-    Column("trainee_video_id", Integer, ForeignKey("videos.id"), nullable=False, index=True),
+    Column("trainee_video_id", Integer, ForeignKey("videos.id"), nullable=False),
     Column("weights", _JSON),
     Column("score", Float),
     Column("decision", String(16)),
@@ -172,7 +172,15 @@ scores = Table(
     Column("kind", String(16), nullable=False, server_default="score"),
     Column("completed_at", _TIME),
     Column("adapter_version", Integer),
-    Index("ix_scores_completed_at", "completed_at", "id"),
+    # All that analytics count stands in these: the rows carry results of many kilobytes.
+    Index(
+        "ix_scores_completed_at",
+        *("completed_at", "id", "task_id", "kind", "trainee_video_id", "score", "decision"),
+    ),
+    Index(
+        "ix_scores_trainee_video_id",
+        *("trainee_video_id", "completed_at", "kind", "task_id", "score", "decision"),
+    ),
     sqlite_autoincrement=True,
 )
 
