@@ -22,9 +22,10 @@ WEAK_NATS = 40.0
 STILL_ALIKE = 0.55
 """Likeness to the expected step, relative to the video's other steps, from which a weak edit is
 refuted. Hand washing: none of the true replacements reach it, all false ones do."""
-AGAIN_ALIKE = 0.65
-"""Likeness of a repetition to its step, relative to the video's other steps, below which a weak one
-is refuted: idling hands reach 0.5-0.65, repetitions 0.75 and more (generated)."""
+AGAIN_ALIKE = 0.72
+"""Likeness of either showing of a repeated step, relative to the video's other steps, below which a
+weak repetition is refuted: idling hands and a step that runs into the next reach 0.5-0.70, steps
+that are done twice 0.75 and more both times (generated)."""
 SHORTEST_RATIO, HARDLY_NATS = 0.6, 16.0
 """Dwell relative to the gold's, and gain over leaving it out, below which a step that an edit puts
 elsewhere is hardly shown. Generated: steps that are elsewhere reach 0.7 and 40, missing ones that
@@ -57,9 +58,11 @@ def refuted(
 def _looks_like_nothing(
     edit: AcceptedEdit, number: int, found: Sequence[Execution], usual: float
 ) -> bool:
-    """Whether what is said to be done again looks much less like the step than the others do."""
+    """Whether one showing of what is said to be done twice looks much less like the step than the
+    other steps look like theirs."""
+    twice = {slot.unit for slot in found if slot.edit == number}
     return edit.kind == "insert" and any(
-        slot.likeness < AGAIN_ALIKE * usual for slot in found if slot.edit == number
+        slot.likeness < AGAIN_ALIKE * usual for slot in found if slot.unit in twice
     )
 
 

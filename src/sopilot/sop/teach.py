@@ -317,10 +317,7 @@ def _null_distances(golds: Sequence[GoldReference]) -> list[NDArray[np.float64]]
         filmed = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
         others = [(other.parts, other.steps) for other in golds if other is not gold]
         again = _mean_distances(gold, filmed, same_video=True)
-        if others:
-            nulls.append(np.fmax(again, _mean_distances(gold, others, same_video=False)))
-        else:
-            nulls.append(trusted(again))
+        nulls.append(trusted(np.fmax(again, _mean_distances(gold, others, same_video=False))))
     return nulls
 
 

@@ -75,6 +75,23 @@ def test_what_puts_nothing_in_a_steps_place_stays(model: TaskModel, kind: str) -
     assert refuted(model, reading, [edit], found, 1.0) == frozenset()
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.5, 1.0), (1.0, 0.5), (0.9, 0.9)])
+@pytest.mark.parametrize("gain", [WEAK, CLEAR])
+def test_a_weak_repetition_shows_the_step_twice(
+    model: TaskModel, first: float, second: float, gain: float
+) -> None:
+    edit = AcceptedEdit("insert", (2,), (2,), gain)
+    reading, found = _seen(model, 0.0, {})
+    [own] = [slot for slot in found if slot.unit == 2]
+    showings = [
+        replace(own, edit=0, similarity=first * own.expected),
+        replace(own, similarity=second * own.expected),
+    ]
+    twice = [*found[:2], *showings, *found[3:]]
+    is_refuted = gain == WEAK and min(first, second) < 0.7
+    assert bool(refuted(model, reading, [edit], twice, 1.0)) == is_refuted
+
+
 @pytest.mark.parametrize("kind", ["move", "swap", "replace"])
 @pytest.mark.parametrize(
     ("dwell", "deletion_gain", "step_kind", "is_refuted"),

@@ -23,6 +23,7 @@ from sopilot.sop.residual import (
     part_rows,
     repeats_alike,
     step_distances,
+    trusted,
     unlikeness,
 )
 
@@ -165,8 +166,8 @@ def beyond(**columns: list[float]) -> NDArray[np.float64]:
     return table
 
 
-def test_unlikeness_is_the_mean_of_the_three_largest_parts() -> None:
-    table = beyond(s0=[0.1, 0.5, 0.3, 0.4, -0.9], s1=[0.0, 0.0, 0.0, 0.0, np.nan])
+def test_unlikeness_is_the_mean_of_the_four_largest_parts() -> None:
+    table = beyond(s0=[0.1, 0.5, 0.3, 0.7, -0.9], s1=[0.0, 0.0, 0.0, 0.0, np.nan])
     expected = np.array([0.4, 0.0, 0.0, 0.0, 0.0])
     assert unlikeness([table], PARTS) == pytest.approx(expected / SPREAD_ONE_GOLD)
     assert unlikeness([table, table], PARTS) == pytest.approx(expected / SPREAD_MORE_GOLDS)
@@ -194,7 +195,7 @@ def test_parts_of_motion_are_ignored_where_movement_cannot_be_compared() -> None
     # Motion alone in the first step, looks alone in the second.
     table = beyond(s0=[0.0, 2.0, 0.0, 2.0, 2.0], s1=[2.0, 0.0, 2.0, 0.0, 0.0])
     with_motion, without = (unlikeness([table], PARTS, with_motion=w) for w in (True, False))
-    assert with_motion[:2] == pytest.approx(np.array([2.0, 4 / 3]) / SPREAD_ONE_GOLD)
+    assert with_motion[:2] == pytest.approx(np.array([1.5, 1.0]) / SPREAD_ONE_GOLD)
     assert without[:2] == pytest.approx(np.array([0.0, 2.0]) / SPREAD_ONE_GOLD)
 
 
@@ -215,3 +216,10 @@ def test_cameras_that_repeat_frames_as_often_are_alike(
     video = execution(range(2))
     one, two = (replace(video, repeat_ratio=ratio) for ratio in (gold, other))
     assert repeats_alike(one, two) is alike
+
+
+def test_a_null_is_drawn_half_way_to_the_mean_of_its_part() -> None:
+    nulls = np.array([[-2.0, -1.0, np.nan, -3.0], [np.nan] * 4])
+    found = trusted(nulls)
+    assert found[0] == pytest.approx([-2.0, -1.5, np.nan, -2.5], nan_ok=True)
+    assert np.isnan(found[1]).all()
