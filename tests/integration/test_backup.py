@@ -15,6 +15,7 @@ from sopilot.core.errors import BackupDamaged, Conflict, DataFolderInUse, InputE
 from sopilot.ops.backup import make_backup
 from sopilot.ops.restore import restore_backup, verify_backup
 from sopilot.runtime import close_runtime
+from sopilot.store.schema import HEAD
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, made: Path) -> None:
     ("old", "new", "error"),
     [
         (b"aaaaaaaa", b"aaaaXaaa", BackupDamaged),
-        (b'"0003"', b'"9999"', SchemaTooNew),
+        (f'"{HEAD}"'.encode(), b'"9999"', SchemaTooNew),
         (b'"raw/', b'"../x', BackupDamaged),
     ],
     ids=["content", "revision", "name"],
