@@ -34,6 +34,7 @@ from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.forget import delete_video
 from sopilot.store.audit import breaks, rows_from
 from sopilot.store.engine import Database, open_database
+from sopilot.store.schema import HEAD
 from sopilot.store.tables import metadata, ui_sessions, videos
 
 BY = Actor("cli:test", "admin")
@@ -257,7 +258,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, made: Path, there: Settings)
     ("old", "new", "error"),
     [
         (b"aaaaaaaa", b"aaaaXaaa", BackupDamaged),
-        (b'"0003"', b'"9999"', SchemaTooNew),
+        (f'"{HEAD}"'.encode(), b'"9999"', SchemaTooNew),
         (b'"raw/', b'"../x', BackupDamaged),
         (b'"reports/deep', b'"reports/../x', BackupDamaged),
     ],
