@@ -335,3 +335,29 @@ def test_killed_at_any_moment_it_loads_every_file_once(
     assert (count, digests) == (12, 12)
     assert left_in(inbox) == []
     assert not list(inbox.parents[1].rglob(f"{FAILED}/**/*.mp4"))
+
+
+def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[str, Path]) -> None:
+    inbox = tmp_path / "here"
+    (inbox / "task/gold").mkdir(parents=True)
+    (inbox / "task/gold/a.mp4").write_bytes(clips["gold"].read_bytes())
+    short = {"SOPILOT_WATCH_POLL_SEC": "0.01", "SOPILOT_WATCH_SETTLE_SEC": "0"}
+    command = [sys.executable, "-m", "sopilot.cli.app", "watch"]
+    command += ["--data-dir", str(tmp_path / "data"), "--dir", str(inbox)]
+    process = subprocess.Popen(
+        command, env=os.environ | short, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list((inbox / PROCESSED).glob("*.json")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert "another program watches" in second.stderr
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"watching {inbox}" in said.decode()

@@ -14,6 +14,7 @@ from sopilot.core.unread import UNREAD, unread
 TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
 TRAINING = "integration/test_training.py"
+ACCESS, WATCH = "integration/test_access.py", "integration/test_watch.py"
 SHOWN = {
     "data_dir": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "database_url": "integration/test_migrations.py::"
@@ -21,7 +22,21 @@ SHOWN = {
     "host": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "port": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "api_key": "unit/api/test_api_auth.py::test_with_a_key_loopback_is_not_enough",
-    "auth_required": "unit/api/test_api_auth.py::test_without_a_key_the_mode_decides",
+    "api_token": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "api_token_role": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "api_role_tokens": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "basic_user": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "basic_password": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "basic_role": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
+    "auth_required": "unit/api/test_api_auth.py::test_without_credentials_the_mode_decides",
+    "auth_default_role": "unit/api/test_api_auth.py::"
+    "test_who_comes_without_credentials_has_the_default_role",
+    "session_hours": f"{ACCESS}::"
+    "test_the_cookie_is_for_this_service_only_and_its_token_is_not_stored",
+    "login_failures_per_minute": f"{ACCESS}::test_wrong_credentials_are_limited_per_address",
+    "rate_limit_rpm": f"{ACCESS}::test_the_request_beyond_the_minutes_is_refused",
+    "rate_limit_burst": f"{ACCESS}::test_a_burst_is_refused",
+    "trusted_proxies": f"{ACCESS}::test_behind_a_trusted_proxy_the_client_counts",
     "cors_origins": f"{HERE}::test_browsers_may_call_from_the_listed_origins_only",
     "max_upload_mb": "integration/test_library_ingest.py::"
     "test_refusals_before_the_row_leave_nothing",
@@ -75,6 +90,18 @@ SHOWN = {
     "enable_feature_adapter": f"{HERE}::"
     "test_without_the_adapter_a_training_is_skipped_with_the_reason",
     "adapt_command": f"{TRAINING}::test_the_command_gets_words_without_a_shell_and_without_secrets",
+    "audit_signing_key": "integration/test_audit_service.py::"
+    "test_without_a_key_nothing_is_exported",
+    "audit_signing_key_id": "integration/test_audit_service.py::"
+    "test_the_signature_is_over_the_documented_text",
+    "audit_trail_role": "integration/test_audit_service.py::"
+    "test_the_role_that_may_read_is_a_setting",
+    "watch_enabled": f"{WATCH}::test_the_service_watches_where_the_settings_ask_for_it",
+    "watch_dir": f"{WATCH}::test_the_command_watches_the_folder_it_is_told",
+    "watch_task_id": f"{WATCH}::test_with_a_task_in_the_settings_any_place_will_do",
+    "watch_role": f"{WATCH}::test_with_a_task_in_the_settings_any_place_will_do",
+    "watch_poll_sec": f"{WATCH}::test_killed_at_any_moment_it_loads_every_file_once",
+    "watch_settle_sec": f"{WATCH}::test_a_file_must_rest_for_the_settling_time",
     "adapt_timeout_sec": f"{TRAINING}::test_a_command_that_takes_too_long_is_ended",
 }
 """Setting -> the test that shows what it changes."""
@@ -96,7 +123,9 @@ LOW_SIM_THRESHOLD WEIGHT_MISS WEIGHT_SWAP WEIGHT_DEV WEIGHT_TIME WEIGHT_WARP EMB
 EMBEDDING_DEVICE VJEPA2_REPO VJEPA2_NUM_FRAMES VJEPA2_IMAGE_SIZE VJEPA2_BATCH_SIZE
 RQ_JOB_TIMEOUT_SEC RQ_RESULT_TTL_SEC RQ_FAILURE_TTL_SEC RQ_RETRY_MAX TRAIN_WORKERS
 NIGHTLY_CHECK_SEC ADAPT_TIMEOUT_SEC REPORT_TITLE NEURAL_MODE NEURAL_PROJECTION CLIP_HOP_SECONDS
-DATABASE_URL INGEST_MODE INGEST_SYNC_WAIT_SEC
+DATABASE_URL INGEST_MODE INGEST_SYNC_WAIT_SEC API_TOKEN API_TOKEN_ROLE API_ROLE_TOKENS
+AUTH_DEFAULT_ROLE BASIC_USER BASIC_PASSWORD BASIC_ROLE AUDIT_SIGNING_KEY AUDIT_SIGNING_KEY_ID
+RATE_LIMIT_RPM RATE_LIMIT_BURST WATCH_ENABLED WATCH_DIR WATCH_TASK_ID WATCH_POLL_SEC WATCH_ROLE
 """.split()
 """Section 3 and section 1.4, without the prefix."""
 

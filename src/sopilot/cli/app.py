@@ -18,6 +18,7 @@ from sopilot.cli import (
     score,
     serve,
     settings,
+    smoke,
     vectors,
     watch,
 )
@@ -34,6 +35,7 @@ app.command("score")(score.score)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
+app.command("smoke")(smoke.smoke)
 app.command("watch")(watch.watch)
 app.command("config")(settings.config)
 app.command("backup")(backup.backup)
