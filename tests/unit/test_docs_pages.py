@@ -1,0 +1,46 @@
+"""Pages that state facts of the code are held to it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sopilot.cli.app import app
+from sopilot.core.config import Settings, variable_names
+from sopilot.core.errors import error_tree
+from sopilot.core.unread import UNREAD
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+CODES = sorted({item.code for item in error_tree() if item.__module__ == "sopilot.core.errors"})
+VARIABLES = {name for field in Settings.model_fields for name in variable_names(field)}
+COMMANDS = {command.name for command in app.registered_commands} | {
+    group.name for group in app.registered_groups
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_its_line_of_advice(code: str) -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    [line] = [text for text in page.splitlines() if text.startswith("|") and f"`{code}`" in text]
+    reason, advice = (part.strip() for part in line.strip("|").split("|")[1:3])
+    assert len(reason) > 10
+    assert len(advice) > 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_names_only_variables_and_commands_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"\bSOPILOT_[A-Z0-9]+(?:_[A-Z0-9]+)*\b", text))
+    tests = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
+    assert named - VARIABLES - set(UNREAD) - tests == set()
+    commands = set(re.findall(r"`(?:sudo -u sopilot )?sopilot ([a-z]+)", text))
+    assert commands - COMMANDS == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
