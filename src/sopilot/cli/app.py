@@ -13,7 +13,9 @@ from sopilot.cli import (
     audit,
     backup,
     database,
+    delivery,
     demo,
+    onprem,
     outbox,
     score,
     serve,
@@ -35,6 +37,9 @@ app.command("score")(score.score)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
+app.command("profile")(onprem.profile)
+app.command("flow")(delivery.flow)
+app.command("gate")(delivery.gate)
 app.command("smoke")(smoke.smoke)
 app.command("watch")(watch.watch)
 app.command("config")(settings.config)
