@@ -39,7 +39,8 @@ class Server:
         """Start the service and wait until it is healthy."""
         command = [sys.executable, "-m", "sopilot.cli.app", "serve", "--port", "0"]
         command += ["--data-dir", str(self.data_dir), "--workers", "1"]
-        own = {"SOPILOT_API_KEY": KEY, "OMP_NUM_THREADS": "1"} | self._variables
+        own = {"SOPILOT_API_KEY": KEY, "SOPILOT_RATE_LIMIT_RPM": "0", "OMP_NUM_THREADS": "1"}
+        own |= self._variables
         self._log.write_bytes(b"")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

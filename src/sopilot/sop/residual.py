@@ -18,18 +18,15 @@ from sopilot.align.evidence import unit_rows
 from sopilot.embed.base import VideoFeatures
 from sopilot.embed.parts import MOTION, parts_of
 
-DISTANCE_FLOOR = 0.05
-"""Added to a distance before its logarithm is taken. With less, a step that every gold does at the
-very same place looks unlike for a small shift. Source: benchmarks/verdicts, eight generated tasks.
-"""
+DISTANCE_FLOOR = 0.02
 BAND_SHARE = 0.3
 """A clip is compared with gold clips this far before or after its own share of the step."""
 LEAST_CLIPS = 3
 TOP_PARTS = 4
 """The mean of so many largest parts decides: a wrong tool shows in some, a wrong motion in others.
 """
-SPREAD_ONE_GOLD = 0.21
-SPREAD_MORE_GOLDS = 0.17
+SPREAD_ONE_GOLD = 0.24
+SPREAD_MORE_GOLDS = 0.20
 """Standard deviation of a part over good executions, from one gold and its re-recordings, and from
 golds of several executions. Source: benchmarks/verdicts, generated tasks 101-106."""
 
