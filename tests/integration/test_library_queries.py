@@ -82,7 +82,7 @@ def test_only_ready_golds_get_versions(filled: Database) -> None:
         assert first is not None
         assert first.id == third
         assert queries.first_ready_gold(connection, "b") is None
-        assert queries.clip_totals(connection) == [("a", 27)]
+        assert queries.clip_totals(connection, 5) == {"a": 27}
 
 
 def test_a_video_is_found_by_id_and_uid(filled: Database) -> None:

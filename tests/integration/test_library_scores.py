@@ -12,7 +12,7 @@ from service_parts import (
     work,
 )
 
-from sopilot.api.auth import ANONYMOUS
+from sopilot.api.auth import Access, Principal
 from sopilot.api.routers import scores
 from sopilot.core.errors import (
     Conflict,
@@ -219,7 +219,7 @@ def test_a_cancel_over_http_runs_the_clean_up_of_its_kind(
     kinds = {name: replace(kind, on_failure=clean_up) for name, kind in kinds_of(runtime).items()}
     monkeypatch.setattr(scores, "kinds_of", lambda _: kinds)
     row = score(runtime, order(runtime, (1,), 2))
-    answer = scores.cancel_score(str(row.id), ANONYMOUS, runtime)
+    answer = scores.cancel_score(str(row.id), Principal("anonymous", Access.ADMIN), runtime)
     assert answer.status == "cancelled"
     assert cleaned == [("sop.score", "JOB_CANCELLED")]
 

@@ -13,7 +13,6 @@ from httpx import Client
 from service_parts import add, files_below, open_test_runtime, work
 from test_api_service import serving
 
-from sopilot.api import auth
 from sopilot.api.app import create_app
 from sopilot.core.errors import BadSettings
 from sopilot.core.records import Role
@@ -99,13 +98,10 @@ def test_viewers_get_the_masked_copy_with_ranges(tmp_path: Path, clip: Path) -> 
         assert client.get("/videos/1/stream", headers=tag).status_code == 304
 
 
-def test_the_upload_itself_is_for_admins_only(
-    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with client_of(MASK, tmp_path) as (client, runtime):
+def test_the_upload_itself_is_for_admins_only(tmp_path: Path, clip: Path) -> None:
+    roles = {"auth_required": "false", "auth_default_role": "operator"}
+    with client_of(MASK | roles, tmp_path) as (client, runtime):
         ingest(runtime, clip)
-        viewer = auth.Principal("token:operator", auth.Access.OPERATOR)
-        monkeypatch.setattr(auth, "resolve_principal", lambda *_: viewer)
         assert client.get("/videos/1/stream?raw=true").status_code == 403
         assert client.get("/videos/1/stream").status_code == 200
 

@@ -74,12 +74,12 @@ def judge(
     evidence = Evidence(model, trainee, reading, found, search.edits, slots)
     levels = step_unlikeness(evidence)
     findings = find(evidence, levels)
-    level = conformity(found, reading, search.spare) / model.own.conformity
+    level = conformity(found, reading, search.spare)
     nats = max([search.spare, *(edit.gain for edit in search.edits)])
     unlike = float(levels.max(initial=0.0))
-    level = min(1.0, level)
     if model.method.doubt:
         level *= doubt(unlike, thresholds(model)[0])
+    level = min(1.0, level / model.own.conformity)
     return Judgement(found, findings, level, likeness(found), nats, unlike, search.near)
 
 
