@@ -99,7 +99,7 @@ def test_viewers_get_the_masked_copy_with_ranges(tmp_path: Path, clip: Path) -> 
 
 
 def test_the_upload_itself_is_for_admins_only(tmp_path: Path, clip: Path) -> None:
-    roles = {"auth_required": "false", "auth_default_role": "operator"}
+    roles = {"auth_default_role": "operator"}
     with client_of(MASK | roles, tmp_path) as (client, runtime):
         ingest(runtime, clip)
         assert client.get("/videos/1/stream?raw=true").status_code == 403
