@@ -73,23 +73,25 @@ def is_local_program(request: HTTPConnection) -> bool:
     return origin is None or _is_loopback(_host_of(origin))
 
 
-def is_same_site(request: HTTPConnection) -> bool:
+def is_own_page(request: HTTPConnection, origins: Sequence[str]) -> bool:
     """Whether a browser would send this request from a page of ours, by its own marks.
 
-    A program that is no browser sends neither mark; then nothing speaks against it.
+    origins: whose pages count as ours too. A program that is no browser sends neither mark; then
+    nothing speaks against it.
     """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        return False
     origin = request.headers.get("origin")
+    if origin is not None and origin in origins:
+        return True
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:  # no page can set it; it holds also where a proxy renames the host
+        return site in ("same-origin", "none")
     if origin is None:
         return True
     try:
-        return bool(urlsplit(origin).netloc) and (
-            urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-        )
+        host = urlsplit(origin).netloc.lower()
     except ValueError:
         return False
+    return bool(host) and host == request.headers.get("host", "").lower()
 
 
 def _host_of(origin: str) -> str:
