@@ -19,7 +19,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from structlog.contextvars import get_contextvars
 
-from sopilot.api.client import client_address, is_local_program, is_own_page, limit_key
+from sopilot.api.client import (
+    client_address,
+    is_local_program,
+    is_own_page,
+    is_proxy,
+    limit_key,
+)
 from sopilot.api.credentials import Credential, configured, given_in, match
 from sopilot.api.limits import Limits
 from sopilot.core.config import AccessRole, Settings
@@ -95,6 +101,7 @@ class Gate:
         return (
             self.settings.auth_required == "auto"
             and not self.credentials
+            and not is_proxy(request, self.settings.trusted_proxies)
             and is_local_program(request)
         )
 

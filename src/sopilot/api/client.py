@@ -50,12 +50,17 @@ def limit_key(address: str) -> str:
     return str(found) if found else address
 
 
+def is_proxy(request: HTTPConnection, proxies: Sequence[str]) -> bool:
+    """Whether the peer is a trusted proxy, whatever it says about its client."""
+    peer = _address(request.client.host) if request.client else None
+    return peer is not None and _is_in(peer, proxies)
+
+
 def is_https(request: HTTPConnection, proxies: Sequence[str]) -> bool:
     """Whether the client speaks TLS, to us or to a trusted proxy."""
     if request.url.scheme == "https":
         return True
-    peer = _address(request.client.host) if request.client else None
-    if peer is None or not _is_in(peer, proxies):
+    if not is_proxy(request, proxies):
         return False
     return request.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip() == "https"
 
