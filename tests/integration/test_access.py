@@ -143,6 +143,14 @@ def test_public_routes_and_their_twins_need_no_credentials(
     assert code_of(client.send("GET", prefix + "/videos" + slash)) == (401, "UNAUTHORIZED")
 
 
+def test_metrics_may_be_closed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for client in opened(tmp_path_factory, public_metrics=False):
+        for path in ("/metrics", "/api/v1/metrics", "/metrics/"):
+            assert code_of(client.send("GET", path)) == (401, "UNAUTHORIZED")
+            assert client.send("GET", path, CREDENTIALS[VIEWER]).status_code == 200
+        assert client.send("GET", "/health").status_code == 200
+
+
 def test_a_refusal_says_how_to_come_in_and_what_is_missing(client: Client) -> None:
     refused = client.send("GET", "/videos")
     assert refused.headers["WWW-Authenticate"] == "Bearer, Basic"

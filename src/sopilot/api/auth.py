@@ -251,11 +251,20 @@ async def public(request: Request) -> Principal | None:
         return None
 
 
+async def monitor(request: Request) -> None:
+    """The dependency of figures that are public unless the settings close them."""
+    if not cast(Gate, request.app.state.gate).settings.public_metrics:
+        await _viewer(request)
+
+
+_viewer = needs(Access.VIEWER)
 anyone.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 public.least_role = Access.PUBLIC  # type: ignore[attr-defined]
+monitor.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 
 Anyone = Annotated[None, Depends(anyone)]
+Monitor = Annotated[None, Depends(monitor)]
 MaybePrincipal = Annotated[Principal | None, Depends(public)]
-Viewer = Annotated[Principal, Depends(needs(Access.VIEWER))]
+Viewer = Annotated[Principal, Depends(_viewer)]
 Operator = Annotated[Principal, Depends(needs(Access.OPERATOR))]
 Admin = Annotated[Principal, Depends(needs(Access.ADMIN))]

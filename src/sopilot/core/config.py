@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     auth_default_role: AccessRole = Field(
         default="admin", description="Role of a caller who may come without credentials."
     )
+    public_metrics: bool = Field(
+        default=True, description="`/metrics` needs no credentials; else the role viewer."
+    )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Hours after which a browser's session ends."
     )
