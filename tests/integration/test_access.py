@@ -143,6 +143,14 @@ def test_public_routes_and_their_twins_need_no_credentials(
     assert code_of(client.send("GET", prefix + "/videos" + slash)) == (401, "UNAUTHORIZED")
 
 
+def test_metrics_may_be_closed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for client in opened(tmp_path_factory, public_metrics=False):
+        for path in ("/metrics", "/api/v1/metrics", "/metrics/"):
+            assert code_of(client.send("GET", path)) == (401, "UNAUTHORIZED")
+            assert client.send("GET", path, CREDENTIALS[VIEWER]).status_code == 200
+        assert client.send("GET", "/health").status_code == 200
+
+
 def test_a_refusal_says_how_to_come_in_and_what_is_missing(client: Client) -> None:
     refused = client.send("GET", "/videos")
     assert refused.headers["WWW-Authenticate"] == "Bearer, Basic"
@@ -207,9 +215,34 @@ def test_a_page_of_another_site_changes_nothing_with_the_session(client: Client)
         assert client.send("GET", "/score", kept | marks).status_code == 200
     own = {"Origin": "http://sopilot.local", "Sec-Fetch-Site": "same-origin"}
     assert client.send("POST", "/score", kept | own, json=order).status_code == 404
-    # With the credentials themselves no cookie is at work, and no page can send them unasked.
-    strange = CREDENTIALS[OPERATOR] | {"Origin": "https://evil.example"}
+    # No page can send a token unasked.
+    strange = CREDENTIALS[ADMIN] | {"Origin": "https://evil.example"}
     assert client.send("POST", "/score", strange, json=order).status_code == 404
+
+
+def test_a_page_of_another_site_changes_nothing_with_a_remembered_password(client: Client) -> None:
+    order = {"gold_video_id": 1, "trainee_video_id": 2}
+    for marks in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        strange = CREDENTIALS[OPERATOR] | marks
+        assert code_of(client.send("POST", "/score", strange, json=order)) == (403, "FORBIDDEN")
+        assert client.send("GET", "/score", strange).status_code == 200
+    listed = CREDENTIALS[OPERATOR] | {"Origin": "http://localhost:8000"}
+    assert client.send("POST", "/score", listed, json=order).status_code == 404
+    assert client.send("POST", "/score", CREDENTIALS[OPERATOR], json=order).status_code == 404
+
+
+def test_a_page_of_another_site_changes_nothing_in_a_service_open_to_all(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    runtime = open_test_runtime(tmp_path_factory.mktemp("open"), auth_required="false")
+    try:
+        client = Client(runtime)
+        strange = {"Origin": "https://evil.example"}
+        assert client.send("POST", "/admin/optimize", strange).status_code == 403
+        assert client.send("GET", "/tasks", strange).status_code == 200
+        assert client.send("POST", "/admin/optimize").status_code == 200
+    finally:
+        close_runtime(runtime)
 
 
 def test_a_session_ends_with_its_time_and_with_its_credentials(client: Client) -> None:

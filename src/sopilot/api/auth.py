@@ -19,7 +19,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from structlog.contextvars import get_contextvars
 
-from sopilot.api.client import client_address, is_local_program, is_same_site, limit_key
+from sopilot.api.client import (
+    client_address,
+    is_local_program,
+    is_own_page,
+    is_proxy,
+    limit_key,
+)
 from sopilot.api.credentials import Credential, configured, given_in, match
 from sopilot.api.limits import Limits
 from sopilot.core.config import AccessRole, Settings
@@ -95,6 +101,7 @@ class Gate:
         return (
             self.settings.auth_required == "auto"
             and not self.credentials
+            and not is_proxy(request, self.settings.trusted_proxies)
             and is_local_program(request)
         )
 
@@ -107,8 +114,8 @@ async def resolve(request: Request) -> Principal | None:
     """The principal of a request, or None when it carries no credentials but must.
 
     Raises Unauthorized for wrong credentials, RateLimited for too many of them, Forbidden for a
-    change that a page of another site makes with a session's cookie, AuthNotConfigured when
-    nothing is configured and the mode does not open the service to this client.
+    change that a page of another site makes with what a browser adds by itself, AuthNotConfigured
+    when nothing is configured and the mode does not open the service to this client.
     """
     gate = cast(Gate, request.app.state.gate)
     if gate.credentials:
@@ -116,6 +123,7 @@ async def resolve(request: Request) -> Principal | None:
         if found is not None:
             return found
     if gate.settings.auth_required == "false" or gate.is_open_to(request):
+        _refuse_strange_page(gate, request)
         return _principal(gate, request, "anonymous", gate.settings.auth_default_role)
     if not gate.credentials:
         raise AuthNotConfigured(
@@ -145,6 +153,8 @@ async def _by_header(gate: Gate, request: Request) -> Principal | None:
     gate.limits.require_login(key)
     credential = match(gate.credentials, given)
     if credential is not None:
+        if credential.scheme == "basic":  # a browser adds these by itself, as it does a cookie
+            _refuse_strange_page(gate, request)
         return _principal(gate, request, credential.actor, credential.role)
     gate.limits.count_failure(key)
     who = _principal(gate, request, "unknown", "viewer")
@@ -167,6 +177,17 @@ def _record_failure(request: Request, who: Principal, scheme: str) -> None:
         _log.warning("login.not_recorded", exc_info=True)
 
 
+def _refuse_strange_page(gate: Gate, request: Request) -> None:
+    """Raises Forbidden for a change that a page of another site may have made a browser ask for."""
+    if request.method in _READS or is_own_page(request, gate.settings.cors_origins):
+        return
+    raise Forbidden(
+        "a page of another site cannot change anything with what the browser adds by itself (a "
+        "session, HTTP Basic); use the service's own pages, send a token, or name the page's "
+        "origin in SOPILOT_CORS_ORIGINS"
+    )
+
+
 async def _by_cookie(gate: Gate, request: Request) -> Principal | None:
     token = request.cookies.get(SESSION_COOKIE)
     if not token:
@@ -174,11 +195,7 @@ async def _by_cookie(gate: Gate, request: Request) -> Principal | None:
     found = await run_in_threadpool(_session, gate, request, token)
     if found is None:
         return None
-    if request.method not in _READS and not is_same_site(request):
-        raise Forbidden(
-            "a page of another site cannot change anything with this session; use the service's "
-            "own pages, or send credentials in a header"
-        )
+    _refuse_strange_page(gate, request)
     credential, ends = found
     return _principal(gate, request, credential.actor, credential.role, ends)
 
@@ -234,11 +251,20 @@ async def public(request: Request) -> Principal | None:
         return None
 
 
+async def monitor(request: Request) -> None:
+    """The dependency of figures that are public unless the settings close them."""
+    if not cast(Gate, request.app.state.gate).settings.public_metrics:
+        await _viewer(request)
+
+
+_viewer = needs(Access.VIEWER)
 anyone.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 public.least_role = Access.PUBLIC  # type: ignore[attr-defined]
+monitor.least_role = Access.PUBLIC  # type: ignore[attr-defined]
 
 Anyone = Annotated[None, Depends(anyone)]
+Monitor = Annotated[None, Depends(monitor)]
 MaybePrincipal = Annotated[Principal | None, Depends(public)]
-Viewer = Annotated[Principal, Depends(needs(Access.VIEWER))]
+Viewer = Annotated[Principal, Depends(_viewer)]
 Operator = Annotated[Principal, Depends(needs(Access.OPERATOR))]
 Admin = Annotated[Principal, Depends(needs(Access.ADMIN))]

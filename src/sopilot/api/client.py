@@ -50,12 +50,17 @@ def limit_key(address: str) -> str:
     return str(found) if found else address
 
 
+def is_proxy(request: HTTPConnection, proxies: Sequence[str]) -> bool:
+    """Whether the peer is a trusted proxy, whatever it says about its client."""
+    peer = _address(request.client.host) if request.client else None
+    return peer is not None and _is_in(peer, proxies)
+
+
 def is_https(request: HTTPConnection, proxies: Sequence[str]) -> bool:
     """Whether the client speaks TLS, to us or to a trusted proxy."""
     if request.url.scheme == "https":
         return True
-    peer = _address(request.client.host) if request.client else None
-    if peer is None or not _is_in(peer, proxies):
+    if not is_proxy(request, proxies):
         return False
     return request.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip() == "https"
 
@@ -73,23 +78,25 @@ def is_local_program(request: HTTPConnection) -> bool:
     return origin is None or _is_loopback(_host_of(origin))
 
 
-def is_same_site(request: HTTPConnection) -> bool:
+def is_own_page(request: HTTPConnection, origins: Sequence[str]) -> bool:
     """Whether a browser would send this request from a page of ours, by its own marks.
 
-    A program that is no browser sends neither mark; then nothing speaks against it.
+    origins: whose pages count as ours too. A program that is no browser sends neither mark; then
+    nothing speaks against it.
     """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        return False
     origin = request.headers.get("origin")
+    if origin is not None and origin in origins:
+        return True
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:  # no page can set it; it holds also where a proxy renames the host
+        return site in ("same-origin", "none")
     if origin is None:
         return True
     try:
-        return bool(urlsplit(origin).netloc) and (
-            urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-        )
+        host = urlsplit(origin).netloc.lower()
     except ValueError:
         return False
+    return bool(host) and host == request.headers.get("host", "").lower()
 
 
 def _host_of(origin: str) -> str:

@@ -42,16 +42,17 @@ class Given:
 def configured(settings: Settings) -> tuple[Credential, ...]:
     """Every credential that opens the service; empty = none is configured."""
     found: list[Credential] = []
-    if settings.api_key is not None:
+    if settings.api_key:
+        role = settings.api_key_role
         key = settings.api_key.get_secret_value()
-        found.append(Credential("token:api", "admin", "token", _digest(key.encode())))
-    if settings.api_token is not None:
+        found.append(Credential("token:api", role, "token", _digest(key.encode())))
+    if settings.api_token:
         role = settings.api_token_role
         token = settings.api_token.get_secret_value()
         found.append(Credential(f"token:{role}", role, "token", _digest(token.encode())))
     for role, token in split_role_tokens(settings.api_role_tokens):
         found.append(Credential(f"token:{role}", role, "token", _digest(token.encode())))
-    if settings.basic_user is not None and settings.basic_password is not None:
+    if settings.basic_user and settings.basic_password:
         pair = f"{settings.basic_user}:{settings.basic_password.get_secret_value()}"
         actor = f"basic:{settings.basic_user}"
         found.append(Credential(actor, settings.basic_role, "basic", _digest(pair.encode())))

@@ -1,7 +1,8 @@
 """How much one address may ask: requests per minute and second, wrong credentials per minute.
 
-Counted in the memory of this process, by moving windows; a second server process would count for
-itself. Called for every request by `RateLimit`, and by `auth` where credentials are wrong.
+Counted in the memory of this process, which is bounded, by moving windows; a second server process
+would count for itself. Called for every request by `RateLimit`, and by `auth` where credentials
+are wrong.
 """
 
 from __future__ import annotations
@@ -29,12 +30,21 @@ _UNLIMITED = frozenset(
 )
 """What monitors ask for at their own pace."""
 
+MOST_ADDRESSES = 4096
+"""Addresses that are counted apart within a minute; all beyond share one count."""
+
+_WINDOW_SEC = 60.0
+_OTHERS = "others"
+
 
 class Limits:
     """The counters of one service."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._limiter = MovingWindowRateLimiter(self._storage)
+        self._seen_sec: dict[str, float] = {}
+        self._forgot_sec = time.monotonic()
         self._requests: tuple[RateLimitItem, ...] = ()
         if settings.rate_limit_rpm:
             self._requests = (
@@ -56,6 +66,7 @@ class Limits:
         """
         if not self._requests:
             return None
+        key = self._counter(key)
         for item in self._requests:
             if not self._limiter.test(item, key):
                 raise self._refusal(item, key, f"more than {item} requests")
@@ -65,7 +76,10 @@ class Limits:
 
     def require_login(self, key: str) -> None:
         """Raises RateLimited where an address sent too many wrong credentials of late."""
-        if self._failures is not None and not self._limiter.test(self._failures, key):
+        if self._failures is None:
+            return
+        key = self._counter(key)
+        if not self._limiter.test(self._failures, key):
             raise self._refusal(
                 self._failures, key, f"more than {self._failures} wrong credentials"
             )
@@ -73,7 +87,29 @@ class Limits:
     def count_failure(self, key: str) -> None:
         """Wrong credentials came from an address."""
         if self._failures is not None:
-            self._limiter.hit(self._failures, key)
+            self._limiter.hit(self._failures, self._counter(key))
+
+    def _counter(self, key: str) -> str:
+        """The address, or what it shares with others where too many are counted already."""
+        now_sec = time.monotonic()
+        if now_sec - self._forgot_sec > _WINDOW_SEC:
+            self._forget(now_sec)
+        if key not in self._seen_sec and len(self._seen_sec) >= MOST_ADDRESSES:
+            return _OTHERS
+        self._seen_sec[key] = now_sec
+        return key
+
+    def _forget(self, now_sec: float) -> None:
+        """Drop who has not come for a minute; the storage itself keeps every name for ever."""
+        items = (*self._requests, *filter(None, (self._failures,)))
+        gone = [key for key, seen in self._seen_sec.items() if now_sec - seen > _WINDOW_SEC]
+        for key in gone:
+            del self._seen_sec[key]
+            for item in items:
+                name = item.key_for(key)
+                with self._storage.locks[name]:  # its own thread tidies too
+                    self._storage.clear(name)
+        self._forgot_sec = now_sec
 
     def _refusal(self, item: RateLimitItem, key: str, what: str) -> RateLimited:
         reset_sec = self._limiter.get_window_stats(item, key).reset_time - time.time()

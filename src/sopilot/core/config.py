@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None, description="Secret expected in `X-API-Key`; empty = no key configured."
     )
+    api_key_role: AccessRole = Field(default="admin", description="Role of that key.")
     api_token: SecretStr | None = Field(
         default=None, description="Secret of one bearer token; empty = none."
     )
@@ -113,6 +114,9 @@ class Settings(BaseSettings):
     )
     auth_default_role: AccessRole = Field(
         default="admin", description="Role of a caller who may come without credentials."
+    )
+    public_metrics: bool = Field(
+        default=True, description="`/metrics` needs no credentials; else the role viewer."
     )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Hours after which a browser's session ends."
@@ -421,6 +425,19 @@ class Settings(BaseSettings):
             )
         if self.basic_user is not None and ":" in self.basic_user:
             raise ValueError("SOPILOT_BASIC_USER must not hold a colon; choose another name")
+        return self
+
+    @model_validator(mode="after")
+    def _one_role_per_secret(self) -> Settings:
+        given = [(self.api_key_role, self.api_key), (self.api_token_role, self.api_token)]
+        named = [(role, secret.get_secret_value()) for role, secret in given if secret is not None]
+        roles: dict[str, AccessRole] = {}
+        for role, secret in [*named, *split_role_tokens(self.api_role_tokens)]:
+            if roles.setdefault(secret, role) != role:
+                raise ValueError(
+                    f"one token stands for the roles {roles[secret]} and {role} "
+                    "(SOPILOT_API_KEY, SOPILOT_API_TOKEN, SOPILOT_API_ROLE_TOKENS); make another"
+                )
         return self
 
     @model_validator(mode="after")

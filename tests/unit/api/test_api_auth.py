@@ -55,6 +55,13 @@ def test_without_credentials_the_mode_decides(mode: str, peer: str, is_open: boo
         assert asyncio.run(public(asked)) is None
 
 
+def test_a_proxy_of_this_machine_is_no_program_even_if_it_marks_nothing() -> None:
+    values = {"trusted_proxies": "127.0.0.0/8"}
+    with pytest.raises(AuthNotConfigured):
+        principal(request("127.0.0.1", values))
+    assert principal(request("::1", values, host="[::1]:8000")) == ("anonymous", Access.ADMIN)
+
+
 @pytest.mark.parametrize("mode", ["auto", "false"])
 def test_who_comes_without_credentials_has_the_default_role(mode: str) -> None:
     values = {"auth_required": mode, "auth_default_role": "viewer"}

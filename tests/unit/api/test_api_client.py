@@ -11,7 +11,7 @@ from sopilot.api.client import (
     client_address,
     is_https,
     is_local_program,
-    is_same_site,
+    is_own_page,
     limit_key,
 )
 
@@ -132,7 +132,11 @@ def test_tls_is_believed_of_trusted_proxies(
         ({"sec_fetch_site": "same-origin"}, True),
         ({"sec_fetch_site": "same-site"}, False),
         ({"sec_fetch_site": "cross-site", "origin": "http://127.0.0.1:8000"}, False),
+        ({"sec_fetch_site": "same-origin", "origin": "https://behind.a.proxy"}, True),
+        ({"sec_fetch_site": "cross-site", "origin": "https://desk.local"}, True),
+        ({"origin": "https://desk.local"}, True),
+        ({"origin": "https://desk.local.evil.example"}, False),
     ],
 )
-def test_which_pages_may_use_a_session(headers: dict[str, str], expected: bool) -> None:
-    assert is_same_site(request(**headers)) is expected
+def test_which_pages_are_ours(headers: dict[str, str], expected: bool) -> None:
+    assert is_own_page(request(**headers), ["https://desk.local"]) is expected

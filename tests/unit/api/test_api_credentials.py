@@ -79,6 +79,21 @@ def test_a_key_beyond_ascii_is_known_in_the_form_in_which_headers_arrive() -> No
     assert actor_of({"x-api-key": sent}, settings) == ("token:api", "admin")
 
 
+def test_the_key_has_the_role_of_the_settings() -> None:
+    settings = load_settings(api_key="key", api_key_role="viewer")
+    assert actor_of({"x-api-key": "key"}, settings) == ("token:api", "viewer")
+
+
+def test_an_empty_secret_is_no_credential() -> None:
+    nothing = {"api_key": "", "api_token": "", "basic_user": "", "basic_password": ""}
+    assert configured(load_settings(**nothing)) == ()
+
+
+def test_a_secret_may_be_named_twice_for_one_role() -> None:
+    settings = load_settings(api_key="same", api_token="same", api_role_tokens="admin:same")
+    assert actor_of({"x-api-key": "same"}, settings) == ("token:api", "admin")
+
+
 def test_a_request_may_carry_none() -> None:
     assert given_in(Headers({"host": "a"})) is None
     assert configured(load_settings()) == ()
@@ -100,7 +115,10 @@ def test_secrets_are_not_kept() -> None:
         ({"basic_user": "anna"}, "SOPILOT_BASIC_PASSWORD"),
         ({"basic_password": "x"}, "SOPILOT_BASIC_USER"),
         ({"basic_user": "a:b", "basic_password": "x"}, "colon"),
+        ({"api_key": "secret", "api_role_tokens": "viewer:secret"}, "roles admin and viewer"),
+        ({"api_key": "secret", "api_token": "secret", "api_token_role": "viewer"}, "one token"),
         ({"api_token_role": "chief"}, "api_token_role"),
+        ({"api_key_role": "chief"}, "api_key_role"),
         ({"auth_required": "perhaps"}, "auth_required"),
         ({"trusted_proxies": "10.0.0.1, proxy.local"}, "'proxy.local'"),
         ({"rate_limit_rpm": -1}, "rate_limit_rpm"),

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from sopilot import __version__
 from sopilot.api import health
-from sopilot.api.auth import Anyone, MaybePrincipal
+from sopilot.api.auth import Anyone, MaybePrincipal, Monitor
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.metrics import CONTENT_TYPE, render_metrics
 from sopilot.api.schemas import (
@@ -66,8 +66,11 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 
 @router.get(
-    "/metrics", summary="Prometheus metrics", response_class=PlainTextResponse, responses=_TEXT
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    responses=_TEXT | failures(),
 )
-def get_metrics(_: Anyone, runtime: RuntimeDep) -> Response:
+def get_metrics(_: Monitor, runtime: RuntimeDep) -> Response:
     """Figures in the Prometheus text format 0.0.4."""
     return Response(render_metrics(runtime), media_type=CONTENT_TYPE)
