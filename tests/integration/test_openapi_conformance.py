@@ -64,7 +64,9 @@ def client(
     is_sqlite = request.param == "sqlite"
     url = None if is_sqlite else request.getfixturevalue("postgres").emptied()
     folder = tmp_path_factory.mktemp("conformance")
-    runtime = open_test_runtime(folder, url, api_key="secret", ingest_mode="async")
+    runtime = open_test_runtime(
+        folder, url, api_key="secret", audit_signing_key="sign", ingest_mode="async"
+    )
     put_made(runtime, made)
     for name, role, task in (
         ("gold", Role.GOLD, "pilot_task"),

@@ -22,6 +22,8 @@ SHOWN = {
     "host": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "port": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "api_key": "unit/api/test_api_auth.py::test_with_a_key_loopback_is_not_enough",
+    "api_key_role": "unit/api/test_api_credentials.py::test_the_key_has_the_role_of_the_settings",
+    "public_metrics": f"{ACCESS}::test_metrics_may_be_closed",
     "api_token": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
     "api_token_role": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
     "api_role_tokens": "unit/api/test_api_credentials.py::test_every_form_of_a_credential",
