@@ -48,6 +48,17 @@ def test_an_installation_that_works_says_so_to_everybody(client: Caller) -> None
     assert set(ready.json()["details"].values()) == {"ok"}
 
 
+STATS = {
+    "requests_total": 0,
+    "primary_successes_total": 0,
+    "fallback_uses_total": 0,
+    "failure_capsules_total": 0,
+    "failed_over": False,
+    "permanently_failed": False,
+    "retry_interval_seconds": 0.0,
+}
+
+
 def test_status_has_the_documented_fields(client: Caller, runtime: Runtime) -> None:
     with runtime.database.write() as connection:
         for _ in range(3):
@@ -57,7 +68,7 @@ def test_status_has_the_documented_fields(client: Caller, runtime: Runtime) -> N
         "version": body["version"],
         "primary_task_id": "pilot_task",
         "embedder": "color-motion-v2",
-        "embedder_stats": None,
+        "embedder_stats": STATS,
         "queue_depth": 3,
         "data_dir": str(runtime.blobs.root),
     }
