@@ -361,3 +361,53 @@ def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[s
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"watching {inbox}" in said.decode()
+
+
+@pytest.mark.parametrize("area", [PROCESSING, PROCESSED, FAILED])
+def test_a_link_leads_the_watcher_nowhere(
+    watcher: Watcher, runtime: Runtime, clips: dict[str, Path], tmp_path: Path, area: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "task/gold").mkdir(parents=True)
+    (outside / "task/gold/mine.mp4").write_bytes(clips["gold"].read_bytes())
+    before = left_in(outside)
+    (watcher.folder / area).rmdir()
+    (watcher.folder / area).symlink_to(outside, target_is_directory=True)
+    put(watcher, clips["swapped"], "task/gold/a.mp4")
+    put(watcher, clips["swapped"], "misplaced.mp4")
+    rounds(watcher, 4)
+    assert left_in(outside) == before
+    assert all(name != "mine.mp4" for _, _, name in rows(runtime))
+    assert len(list(watcher.folder.rglob("*misplaced.mp4"))) == 1
+
+
+def test_a_long_name_is_cut(watcher: Watcher, runtime: Runtime, clips: dict[str, Path]) -> None:
+    put(watcher, clips["gold"], f"task/gold/{'n' * 250}.mp4")
+    assert rounds(watcher) == 1
+    [receipt] = receipts(watcher)
+    assert receipt["source"] == f"task/gold/{'n' * 176}.mp4"
+    finish(runtime, receipt)
+    watcher.scan()
+    assert left_in(watcher.folder / PROCESSING) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_damaged_receipt_is_written_anew(
+    watcher: Watcher, runtime: Runtime, clips: dict[str, Path], text: str
+) -> None:
+    put(watcher, clips["gold"], "task/gold/a.mp4")
+    rounds(watcher)
+    [path] = (watcher.folder / PROCESSED).glob("*.json")
+    path.write_text(text, encoding="utf-8")
+    watcher.scan()
+    [receipt] = receipts(watcher)
+    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, True)
+    assert len(rows(runtime)) == 1
+
+
+def test_a_file_that_was_put_among_the_taken_ones_keeps_its_name(
+    watcher: Watcher, runtime: Runtime, clips: dict[str, Path]
+) -> None:
+    put(watcher, clips["gold"], f"{PROCESSING}/task/gold/by hand.mp4")
+    watcher.scan()
+    assert rows(runtime) == [("task", "gold", "by hand.mp4")]

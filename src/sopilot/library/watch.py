@@ -9,6 +9,7 @@ the same bytes never make a second video (`library.add`). Called by `sopilot wat
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -37,6 +38,8 @@ PROCESSING, PROCESSED, FAILED = ".processing", ".processed", ".failed"
 _MARK = "~"
 """Between the moment a file was taken and its name."""
 _LONGEST_TASK = 128
+_LONGEST_NAME = 180
+"""Bytes. A name may have 255, with the moment before it and the ending of a receipt after it."""
 
 _log = get_logger(__name__)
 
@@ -62,7 +65,8 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         """Make the folder and claim it. Raises Conflict where another watcher has it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("", PROCESSING, PROCESSED, FAILED):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,6 +123,8 @@ class Watcher:
 
     def _files(self, folder: Path) -> Iterator[Path]:
         """Videos below a folder by their names; no hidden ones, nothing behind links."""
+        if folder != self.folder and folder.is_symlink():
+            return
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:
@@ -136,10 +142,10 @@ class Watcher:
         """Move a file to where it is worked on; None when it cannot be moved."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         place = path.relative_to(self.folder).parent
-        target = self.folder / PROCESSING / place / f"{stamp}{_MARK}{path.name}"
         self._seen.pop(path, None)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            folder = self._own(PROCESSING, place)
+            target = folder / f"{stamp}{_MARK}{_short(path)}"
             path.rename(target)
         except OSError as error:
             _log.warning("watch.cannot_take", reason=error.strerror)
@@ -150,8 +156,10 @@ class Watcher:
         """Bring a taken file one step on: load it, or look how its ingest went."""
         receipt = self.folder / PROCESSED / f"{path.name}.json"
         try:
-            if receipt.exists():
-                self._follow(path, receipt, json.loads(receipt.read_text(encoding="utf-8")))
+            self._own(PROCESSED, Path())
+            record = _read(receipt)
+            if record is not None:
+                self._follow(path, receipt, record)
             else:
                 self._load(path, receipt)
         except SopilotError as error:
@@ -228,8 +236,7 @@ class Watcher:
     def _fail(self, path: Path, code: str, message: str, record: dict[str, Any]) -> None:
         """Put a file aside with the reason; an earlier one of the same name stays."""
         place = path.relative_to(self.folder / PROCESSING).parent
-        folder = self.folder / FAILED / place
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._own(FAILED, place)
         name = Path(_original_name(path))
         target, number = folder / name, 1
         while os.path.lexists(target):
@@ -240,6 +247,20 @@ class Watcher:
         _write(target.with_name(f"{target.name}.json"), record | reason)
         path.rename(target)
         _log.warning("watch.failed", code=code, reason=message)
+
+    def _own(self, area: str, place: Path) -> Path:
+        """A folder of ours, made where it is not there.
+
+        Raises OSError where a link stands in its way: who may write to the folder must not lead
+        the watcher out of it.
+        """
+        folder = self.folder
+        for part in (area, *place.parts):
+            folder /= part
+            if folder.is_symlink():
+                raise OSError(errno.ELOOP, f"{area}/{place} is a link; remove it", str(folder))
+            folder.mkdir(exist_ok=True)
+        return folder
 
 
 def watch(watcher: Watcher, stop: Stop) -> None:
@@ -256,8 +277,25 @@ def _text(part: str) -> str:
     return name_of(Path(part))
 
 
+def _short(path: Path) -> str:
+    """A file's name, cut where the moment and the ending of a receipt would make it too long."""
+    room = _LONGEST_NAME - len(os.fsencode(path.suffix))
+    return os.fsdecode(os.fsencode(path.stem)[:room]) + path.suffix
+
+
 def _original_name(path: Path) -> str:
-    return path.name.partition(_MARK)[2]
+    """The name before the file was taken; its own where somebody put it there by hand."""
+    return path.name.partition(_MARK)[2] or path.name
+
+
+def _read(receipt: Path) -> dict[str, Any] | None:
+    """A receipt, or None where there is none that can be used."""
+    try:
+        found = json.loads(receipt.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    usable = isinstance(found, dict) and {"status", "ingest_job_id"} <= set(found)
+    return found if usable else None
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
