@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from sopilot.api.app import ALIAS_PREFIXES, ROUTERS, create_app
 from sopilot.api.auth import SESSION_COOKIE
+from sopilot.api.routers import docs
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.audit import Action, breaks, rows_from
 from sopilot.store.tables import ui_sessions
@@ -28,7 +29,7 @@ ANYONE, VIEWER, OPERATOR, ADMIN = "anyone", *ROLES
 
 MATRIX = {
     ANYONE: "GET /, GET /health, HEAD /health, GET /readiness, HEAD /readiness, GET /status, "
-    "GET /metrics",
+    "GET /metrics, GET /docs, GET /redoc, GET /openapi.json",
     VIEWER: "GET /session, POST /session, DELETE /session, GET /videos, GET /videos/jobs/{job_id}, "
     "GET /videos/{video_id}, GET /dataset/summary, GET /videos/{video_id}/quality, "
     "GET /videos/{video_id}/stream, HEAD /videos/{video_id}/stream, GET /videos/{video_id}/file, "
@@ -51,6 +52,7 @@ MATRIX = {
     "POST /train/nightly, POST /audit/export, GET /audit/export/{export_id}/file",
 }
 """The role matrix of the contract, 2.1, route by route."""
+PUBLIC_PAGES = [route[4:] for route in MATRIX[ANYONE].split(", ") if route.startswith("GET ")]
 LEAST = {route: role for role, routes in MATRIX.items() for route in routes.split(", ")}
 
 CREDENTIALS: dict[str | None, dict[str, str]] = {
@@ -105,7 +107,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def routes() -> list[str]:
-    found = [route for router in ROUTERS for route in router.routes]
+    found = [route for router in (*ROUTERS, docs.router) for route in router.routes]
     own = [route for route in found if isinstance(route, APIRoute)]
     return sorted({f"{method} {route.path}" for route in own for method in route.methods})
 
@@ -138,8 +140,8 @@ def test_the_matrix_names_no_route_twice() -> None:
 def test_public_routes_and_their_twins_need_no_credentials(
     client: Client, prefix: str, slash: str
 ) -> None:
-    for path in ("/health", "/readiness", "/status", "/metrics"):
-        assert client.send("GET", prefix + path + slash).status_code == 200
+    for path in PUBLIC_PAGES:
+        assert client.send("GET", prefix + path.rstrip("/") + slash or "/").status_code == 200
     assert code_of(client.send("GET", prefix + "/videos" + slash)) == (401, "UNAUTHORIZED")
 
 

@@ -92,6 +92,7 @@ def create_app(
         title="SOPilot",
         version=__version__,
         description=_DESCRIPTION,
+        openapi_url=None,  # served by routers/docs.py, like every route at each prefix
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from the Host header
@@ -106,11 +107,10 @@ def create_app(
         route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
     ]
     install_error_handlers(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, docs.router):
         app.include_router(router)
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
-    app.include_router(docs.router)
     app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429
     app.add_middleware(
         CORSMiddleware,

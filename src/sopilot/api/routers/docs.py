@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment
 
 from sopilot.api.auth import Anyone
@@ -17,6 +17,13 @@ router = APIRouter()
 _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 
+@router.get("/openapi.json", include_in_schema=False)
+def get_schema(_: Anyone, request: Request) -> JSONResponse:
+    """The document that the page is made from, for programs."""
+    return JSONResponse(request.app.openapi())
+
+
+@router.get("/redoc", include_in_schema=False)
 @router.get("/docs", include_in_schema=False)
 def get_docs(_: Anyone, request: Request) -> HTMLResponse:
     """Every route with its fields and answers, made from the same schema as /openapi.json."""
