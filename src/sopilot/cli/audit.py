@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sopilot.cli.database import DataDir
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import ExitCode, complain, write_json
 
 if TYPE_CHECKING:

@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import ExitCode, complain, note
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
-]
 
 
 def backup(

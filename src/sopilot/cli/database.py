@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sopilot.cli.options import DataDir
+
 if TYPE_CHECKING:
     from sopilot.store.engine import Database
 
 app = typer.Typer(help="Schema of the database.", no_args_is_help=True)
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
-]
 
 
 @app.command("upgrade")

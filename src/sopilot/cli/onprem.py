@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
-]
+from sopilot.cli.options import DataDir
+
 _WEIGHTS = ("w_miss", "w_swap", "w_dev", "w_time")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sopilot.cli.database import DataDir
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import note, write_json
 
 app = typer.Typer(help="Webhooks that wait or were given up.", no_args_is_help=True)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import note
 
 if TYPE_CHECKING:
     import socket
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and files.")
-]
 
 
 def serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sopilot.cli.database import DataDir
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import note, write_json
 
 app = typer.Typer(help="Index of moments for the search.", no_args_is_help=True)

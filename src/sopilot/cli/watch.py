@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sopilot.cli.options import DataDir
 from sopilot.cli.output import note
-from sopilot.cli.serve import DataDir
 
 
 def watch(
