@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -24,14 +23,6 @@ _REQUESTS = 12
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bench(tmp_path_factory.mktemp("clips") / "bench.mp4", 8.0)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    made.start()
-    yield made
-    made.stop()
 
 
 def begin(server: Server, clip: Path, folder: Path) -> MixedWork:

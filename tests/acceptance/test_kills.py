@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ def _cases(count: int) -> list[tuple[str, float]]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bench(tmp_path_factory.mktemp("clips") / "bench.mp4", 12.0)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    made.start()
-    yield made
-    made.stop()
 
 
 def check_ingest_survives(server: Server, clip: Path, victim: str, delay_sec: float) -> None:

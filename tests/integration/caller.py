@@ -22,10 +22,10 @@ def app_of(runtime: Runtime) -> FastAPI:
 
 
 class Caller:
-    """Calls the application without a socket."""
+    """Calls the application without a socket, as if from an address of choice."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._transport = ASGITransport(app, raise_app_exceptions=False)
+        self.app = app
 
     def get(self, path: str, headers: dict[str, str] = KEY) -> Response:
         return self.send("GET", path, headers=headers)
@@ -33,9 +33,18 @@ class Caller:
     def post(self, path: str) -> Response:
         return self.send("POST", path, headers=KEY)
 
-    def send(self, method: str, path: str, **options: Any) -> Response:
-        return asyncio.run(self._send(method, path, options))
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        peer: str = "127.0.0.1",
+        base: str = "http://localhost",
+        **options: Any,
+    ) -> Response:
+        async def run() -> Response:
+            transport = ASGITransport(self.app, raise_app_exceptions=False, client=(peer, 50_000))
+            async with AsyncClient(transport=transport, base_url=base) as client:
+                return await client.request(method, path, **options)
 
-    async def _send(self, method: str, path: str, options: dict[str, Any]) -> Response:
-        async with AsyncClient(transport=self._transport, base_url="http://localhost") as client:
-            return await client.request(method, path, **options)
+        return asyncio.run(run())

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from caller import Caller, app_of
 from fastapi.routing import APIRoute
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import Response
 from pydantic import SecretStr
 from service_parts import open_test_runtime
 from sqlalchemy import select
@@ -70,12 +71,11 @@ KNOWN = {
 }
 
 
-class Client:
-    """Sends requests into an application, from an address and over a scheme of choice."""
+class Client(Caller):
+    """A caller from another machine, with the headers beside the path."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.app = create_app(runtime=runtime, with_workers=False)
-        self.app.state.runtime = runtime
+        super().__init__(app_of(runtime))
 
     def send(
         self,
@@ -87,12 +87,7 @@ class Client:
         base: str = "http://sopilot.local",
         **options: Any,
     ) -> Response:
-        async def run() -> Response:
-            transport = ASGITransport(self.app, raise_app_exceptions=False, client=(peer, 50_000))
-            async with AsyncClient(transport=transport, base_url=base) as client:
-                return await client.request(method, path, headers=headers, **options)
-
-        return asyncio.run(run())
+        return super().send(method, path, peer=peer, base=base, headers=headers, **options)
 
 
 def opened(tmp_path_factory: pytest.TempPathFactory, **settings: Any) -> Iterator[Client]:

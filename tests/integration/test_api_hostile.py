@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from caller import Caller, app_of
 from service_parts import open_test_runtime
 
-from sopilot.api.app import create_app
 from sopilot.api.boundary import MAX_BODY_BYTES
 from sopilot.runtime import close_runtime
 
 KEY = {"X-API-Key": "schlüssel".encode()}
-
-
-class Client:
-    """Sends one request after another into the application."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self._transport = ASGITransport(app, raise_app_exceptions=False)
-
-    def request(self, method: str, path: str, **options: Any) -> Response:
-        async def run() -> Response:
-            base = "http://127.0.0.1"
-            async with AsyncClient(transport=self._transport, base_url=base) as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(run())
 
 
 async def in_blocks(body: bytes) -> AsyncIterator[bytes]:
@@ -40,11 +21,9 @@ async def in_blocks(body: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     runtime = open_test_runtime(tmp_path_factory.mktemp("hostile"), api_key="schlüssel")
-    app = create_app(runtime=runtime, with_workers=False)
-    app.state.runtime = runtime
-    yield Client(app)
+    yield Caller(app_of(runtime))
     close_runtime(runtime)
 
 
@@ -52,22 +31,22 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.mark.parametrize("is_announced", [True, False])
 @pytest.mark.parametrize("path", ["/score", "/api/v1/score", "/sop/score"])
 def test_a_body_beyond_the_limit_is_refused(
-    client: Client, headers: dict[str, Any], is_announced: bool, path: str
+    client: Caller, headers: dict[str, Any], is_announced: bool, path: str
 ) -> None:
     body: Any = b" " * (MAX_BODY_BYTES + 1)
     body = body if is_announced else in_blocks(body)
     given = {**headers, "Content-Type": "application/json"}
-    response = client.request("POST", path, content=body, headers=given)
+    response = client.send("POST", path, content=body, headers=given)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "FILE_TOO_LARGE")
     assert response.headers["X-Request-ID"]
 
 
 @pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])
-def test_an_upload_has_its_own_limit_after_the_credentials(client: Client, path: str) -> None:
+def test_an_upload_has_its_own_limit_after_the_credentials(client: Caller, path: str) -> None:
     body = b"x" * (MAX_BODY_BYTES + 1)
     kind = {"Content-Type": "video/mp4"}
-    assert client.request("POST", path, content=body, headers=kind).status_code == 401
-    accepted = client.request("POST", f"{path}?async=1", content=body, headers=KEY | kind)
+    assert client.send("POST", path, content=body, headers=kind).status_code == 401
+    accepted = client.send("POST", f"{path}?async=1", content=body, headers=KEY | kind)
     assert accepted.status_code == 202
 
 
@@ -97,29 +76,29 @@ def test_an_upload_has_its_own_limit_after_the_credentials(client: Client, path:
         ),
     ],
 )
-def test_values_that_no_form_allows(client: Client, method: str, path: str, body: bytes) -> None:
+def test_values_that_no_form_allows(client: Caller, method: str, path: str, body: bytes) -> None:
     headers = KEY | {"Content-Type": "application/json"}
-    response = client.request(method, path, content=body, headers=headers)
+    response = client.send(method, path, content=body, headers=headers)
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
-def test_a_trailing_slash_is_no_redirect_to_a_foreign_host(client: Client) -> None:
+def test_a_trailing_slash_is_no_redirect_to_a_foreign_host(client: Caller) -> None:
     for path in ("/videos/", "/api/v1/videos//", "/sop/videos/"):
-        response = client.request("GET", path, headers=KEY | {"Host": "evil.example"})
+        response = client.send("GET", path, headers=KEY | {"Host": "evil.example"})
         assert response.status_code == 200
         assert "items" in response.json()
-        assert client.request("GET", path).status_code == 401
+        assert client.send("GET", path).status_code == 401
     for path in ("/", "/api/v1", "/api/v1/", "/sop/", "/health/", "/sop/readiness/"):
-        assert client.request("GET", path).status_code == 200
+        assert client.send("GET", path).status_code == 200
 
 
 def test_an_upload_that_waits_while_the_server_stops_is_told_where_its_job_is(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client.app.state, "is_stopping", lambda: True)
     headers = KEY | {"Content-Type": "video/mp4"}
-    response = client.request("POST", "/videos", content=b"no video", headers=headers)
+    response = client.send("POST", "/videos", content=b"no video", headers=headers)
     job_uid = response.json()["ingest_job_id"]
     assert (response.status_code, response.json()["status"]) == (202, "queued")
     assert response.headers["Location"] == f"/videos/jobs/{job_uid}"
