@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import cache
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -132,4 +133,9 @@ def _address(text: str) -> Address | None:
 
 
 def _is_in(address: Address, networks: Sequence[str]) -> bool:
-    return any(address in ipaddress.ip_network(item, strict=False) for item in networks)
+    return any(address in _network(item) for item in networks)
+
+
+@cache  # of the settings' few networks: every request asks several times
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)

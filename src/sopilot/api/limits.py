@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sopilot.api.boundary import ALIAS_PREFIXES
-from sopilot.api.client import client_address, limit_key
+from sopilot.api.client import limit_key
 from sopilot.api.errors import rate_limited
 from sopilot.core.config import Settings
 from sopilot.core.errors import RateLimited
@@ -131,14 +131,14 @@ class RateLimit:
         if scope["type"] != "http" or scope["path"] in _UNLIMITED:
             await self._app(scope, receive, send)
             return
-        state = scope["app"].state
+        gate = scope["app"].state.gate
         request = HTTPConnection(scope)
-        if state.gate.is_open_to(request):
+        if gate.is_open_to(request):
             await self._app(scope, receive, send)
             return
-        limits: Limits = state.gate.limits
+        limits: Limits = gate.limits
         try:
-            left = limits.take(limit_key(client_address(request, state.settings.trusted_proxies)))
+            left = limits.take(limit_key(gate.address_of(request)))
         except RateLimited as error:
             await rate_limited(error)(scope, receive, send)
             return
