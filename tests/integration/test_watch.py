@@ -273,6 +273,15 @@ def test_a_folder_has_one_watcher(watcher: Watcher, runtime: Runtime) -> None:
         pass
 
 
+def test_a_folder_that_cannot_be_made_is_said_in_one_sentence(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    other = Watcher(runtime, task_opener(runtime.settings), tmp_path / "file")
+    with pytest.raises(StoreError, match="file cannot be read or written"), other:
+        pass
+
+
 def test_the_service_watches_where_the_settings_ask_for_it(
     tmp_path: Path, made: list[Made], clips: dict[str, Path]
 ) -> None:

@@ -30,6 +30,7 @@ from sopilot.jobs.stop import Stop
 from sopilot.library.add import OpenTask, Upload, add_file, name_of
 from sopilot.library.schemas import UploadMeta
 from sopilot.runtime import Runtime
+from sopilot.store.faults import file_fault
 from sopilot.store.times import now_text
 
 WATCHER = Actor("watcher:folder", "operator")
@@ -64,10 +65,16 @@ class Watcher:
     _lock: int | None = None
 
     def __enter__(self) -> Watcher:
-        """Make the folder and claim it. Raises Conflict where another watcher has it."""
-        for name in ("", PROCESSING, PROCESSED, FAILED):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Make the folder and claim it.
+
+        Raises Conflict where another watcher has it, StoreError where it cannot be made.
+        """
+        try:
+            for name in ("", PROCESSING, PROCESSED, FAILED):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise file_fault(error, error.filename or self.folder) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -300,7 +307,6 @@ def _read(receipt: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     """Write a receipt whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as stream:
         stream.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
