@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import NoFrames
 from sopilot.core.records import Producer, Role, VideoInfo
-from sopilot.embed import activity, crop, framing, freeze, hog, rerecording, rows, windows
+from sopilot.embed import activity, crop, framing, freeze, hog, rerecording, rows, scene, windows
 from sopilot.embed.base import FeatureParts, VideoFeatures
 from sopilot.embed.framing import AS_SEEN, Framing, draw_framings
 from sopilot.embed.freeze import FreezeGate
@@ -54,6 +54,7 @@ class ColorMotionEmbedder:
             "edge_contrast": [hog.BLOCK_FLOOR, hog.BLOCK_CLIP],
             "change": [activity.NOISE_FACTOR, *activity.CHANGE_LEVELS],
             "background_frames": windows.BACKGROUND_FRAMES,
+            "scene": [*scene.SCENE_SIZE, scene.SCENE_ROWS],
             "still": [freeze.GREY_STEP, freeze.STILL_RATIO, freeze.REDRAW_LEVELS],
             "shortest_freeze_sec": freeze.SHORTEST_SEC,
             "framings": framing.FINGERPRINT,

@@ -13,6 +13,7 @@ from sopilot.embed.hog import EDGE_LENGTH, FLOW_LENGTH
 from sopilot.embed.layout import LAYOUT_LENGTH, background_of, layout_of, occupancy
 from sopilot.embed.rhythm import RHYTHM_LENGTH, rhythm_of
 from sopilot.embed.rows import FRAMES_PER_ROW
+from sopilot.embed.scene import SCENE_LENGTH, scene_of, scene_rows
 from sopilot.embed.spool import RowSpool
 from sopilot.media.arrays import Pieces
 
@@ -29,8 +30,8 @@ def window_starts(row_count: int) -> NDArray[np.int64]:
 
 
 def window_blocks(rows: RowSpool, framing_count: int) -> dict[str, Pieces]:
-    """Blocks `crop`, `crop~1` ... per framing (n, 2 * CROP_LENGTH) and `layout` (n, LAYOUT_LENGTH)
-    of >= 1 rows, made batch by batch while they are taken."""
+    """Blocks `crop`, `crop~1` ... per framing (n, 2 * CROP_LENGTH), `layout` (n, LAYOUT_LENGTH) and
+    `scene` (n, SCENE_LENGTH) of >= 1 rows, made batch by batch while they are taken."""
     sample = rows.spread(BACKGROUND_FRAMES)["lab"]
     background, level = background_of(sample), tone_level(sample)
     count = len(window_starts(len(rows)))
@@ -46,8 +47,21 @@ def window_blocks(rows: RowSpool, framing_count: int) -> dict[str, Pieces]:
             motion = part["motion"].astype(np.float32)
             yield layout_of(occupied[picks], motion[picks]).astype(np.float16)
 
+    def scene() -> Iterator[NDArray[np.float16]]:
+        made = 0
+        for part, picks in _batches(rows):
+            chosen = [
+                pick[scene_rows(len(pick), made + k == 0, made + k == count - 1)]
+                for k, pick in enumerate(picks)
+            ]
+            made += len(picks)
+            yield np.stack([scene_of(part["lab"][own]) for own in chosen])
+
     half = np.dtype(np.float16)
-    blocks = {"layout": Pieces(half, (count, LAYOUT_LENGTH), layout())}
+    blocks = {
+        "layout": Pieces(half, (count, LAYOUT_LENGTH), layout()),
+        "scene": Pieces(half, (count, SCENE_LENGTH), scene()),
+    }
     for framing in range(framing_count):
         name = f"crop~{framing}" if framing else "crop"
         blocks[name] = Pieces(half, (count, 2 * CROP_LENGTH), crop(framing))

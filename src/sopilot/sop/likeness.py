@@ -11,6 +11,7 @@ from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
 from sopilot.sop.evidence import Evidence, StepSlot, strength_of
 from sopilot.sop.model import TaskModel
+from sopilot.sop.outcome import outcome_distances
 from sopilot.sop.residual import StepClips, repeats_alike, step_distances, unlikeness
 
 UNKNOWN_RATIO, UNKNOWN_BESIDE = 0.35, 0.5
@@ -79,8 +80,13 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         - gold.null_distances[:, [slot.step for slot in slots]]
         for gold in golds
     ]
+    outcomes = [
+        outcome_distances(gold.changes, evidence.reading.scenes, clips)
+        - gold.null_outcomes[[slot.step for slot in slots]]
+        for gold in golds
+    ]
     alike = all(repeats_alike(gold.features, evidence.trainee) for gold in golds)
-    levels = unlikeness(beyond, tuple(golds[0].parts), with_motion=alike)
+    levels = unlikeness(beyond, outcomes, tuple(golds[0].parts), with_motion=alike)
     if evidence.reading.shaken is not None:
         levels = levels + evidence.reading.shaken[[slot.step for slot in slots]]
     ratios = np.array([slot.likeness for slot in slots])

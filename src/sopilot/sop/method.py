@@ -56,8 +56,8 @@ class Method:
     doubt: bool = True
     tell_pauses: bool = True
     tell_twice: bool = True
-    unlike_one_gold: tuple[float, float] = (2.5, 2.9)
-    unlike_more_golds: tuple[float, float] = (2.2, 2.9)
+    unlike_one_gold: tuple[float, float] = (2.7, 3.0)
+    unlike_more_golds: tuple[float, float] = (2.4, 3.0)
     calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4

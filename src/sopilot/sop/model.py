@@ -21,6 +21,7 @@ from sopilot.embed.base import VideoFeatures, comparison_key
 from sopilot.sop.calibrate import UNCALIBRATED, Calibration
 from sopilot.sop.comparison import Finding
 from sopilot.sop.method import Method
+from sopilot.sop.outcome import Change, SceneTrack, scene_track
 from sopilot.sop.register import LAYOUT, is_mirrored, registered
 from sopilot.sop.residual import PartRows, StepClips, part_rows
 
@@ -46,7 +47,8 @@ class GoldReference:
     (n, P) float32 of length one. moving_sec: (U,) seconds per unit without frozen time.
     null_similarity: per view (U,), how similar the gold's own re-recordings are to it. parts,
     steps: rows per part and clips per step; null_distances: (parts, steps) what good work has
-    there (see `sop.residual`).
+    there (see `sop.residual`). scenes, changes: small pictures and what each step leaves behind;
+    null_outcomes: (steps,) how far what good work leaves is from it (see `sop.outcome`).
     """
 
     features: VideoFeatures
@@ -58,6 +60,9 @@ class GoldReference:
     parts: PartRows
     steps: tuple[StepClips, ...]
     null_distances: NDArray[np.float64]
+    scenes: SceneTrack | None
+    changes: Mapping[int, Change]
+    null_outcomes: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +144,7 @@ class Reading:
     best cosine to any class relative to the golds' own clips. parts: see `sop.residual`.
     camera_cells: how far the layout had to be moved, in cells of its grid. is_mirrored: left and
     right have changed places. shaken: (steps,) what a replicate adds to the unlikeness of each step
-    (see `sop.interval`).
+    (see `sop.interval`). scenes: see `sop.outcome`.
     """
 
     evidence: NDArray[np.float64]
@@ -150,6 +155,7 @@ class Reading:
     camera_cells: float
     is_mirrored: bool = False
     shaken: NDArray[np.float64] | None = None
+    scenes: SceneTrack | None = None
 
     @property
     def comparability(self) -> float:
@@ -204,6 +210,7 @@ def read(model: TaskModel, features: VideoFeatures) -> Reading:
         part_rows(features, shown=shown),
         camera_cells,
         mirrored,
+        scenes=scene_track(features),
     )
 
 

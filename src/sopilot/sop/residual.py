@@ -30,6 +30,10 @@ SPREAD_MORE_GOLDS = 0.20
 """Standard deviation of a part over good executions, from one gold and its re-recordings, and from
 golds of several executions. Source: benchmarks/verdicts, generated tasks 101-106."""
 
+OUTCOME_FROM, OUTCOME_WEIGHT = 0.3, 1.0
+"""What a step leaves behind (`sop.outcome`) counts from so much beyond the other steps on, by so
+much per natural logarithm."""
+
 NULL_TRUST = 0.5
 """How far a step's own null is trusted. Golds are recorded with more care than trainees work, and
 how near they are to each other in one step tells only in part how near good trainees are there: on
@@ -111,21 +115,29 @@ def excess(beyond: Table) -> Table:
 
 
 def unlikeness(
-    beyond: Sequence[Table], parts: Sequence[str], with_motion: bool = True
+    beyond: Sequence[Table],
+    outcomes: Sequence[NDArray[np.float64]],
+    parts: Sequence[str],
+    with_motion: bool = True,
 ) -> NDArray[np.float64]:
     """(steps,) how unlike every gold: per gold the mean of the largest parts' excess in units of
-    their spread over good executions, and of the golds the least; 0 where nothing can be said.
+    their spread over good executions, and what is left behind; of the golds the least; 0 where
+    nothing can be said.
 
-    beyond: per gold (parts, steps) distances less their nulls. A step that is nearer to the gold
-    than good work is in every part is not unlike it, however much nearer the others are.
+    beyond: per gold (parts, steps) distances less their nulls; outcomes: likewise (steps,), see
+    `sop.outcome`. A step that is nearer to the gold than good work is in everything is not unlike
+    it, however much nearer the others are.
     """
     used = np.array([with_motion or name not in MOTION for name in parts])
     spread = SPREAD_MORE_GOLDS if len(beyond) > 1 else SPREAD_ONE_GOLD
     per_gold = []
-    for table in beyond:
+    for table, outcome in zip(beyond, outcomes, strict=True):
         scaled = np.sort(np.nan_to_num(excess(table) / spread, nan=0.0)[used], axis=0)
-        worse = (np.nan_to_num(table, nan=0.0)[used] > 0.0).any(axis=0)
-        per_gold.append(np.where(worse, scaled[-TOP_PARTS:].mean(axis=0), 0.0))
+        level = scaled[-TOP_PARTS:].mean(axis=0)
+        away = np.nan_to_num(excess(outcome[None])[0], nan=0.0)
+        level += OUTCOME_WEIGHT * np.maximum(away - OUTCOME_FROM, 0.0)
+        everything = np.nan_to_num(np.vstack([table[used], outcome]), nan=0.0)
+        per_gold.append(np.where((everything > 0.0).any(axis=0), level, 0.0))
     return np.asarray(np.min(per_gold, axis=0))
 
 

@@ -32,6 +32,7 @@ from sopilot.sop.model import (
     read,
     require_comparable,
 )
+from sopilot.sop.outcome import SceneTrack, marked_changes, outcome_distances, scene_track
 from sopilot.sop.residual import PartRows, StepClips, part_rows, step_distances, trusted
 from sopilot.sop.segment import propose_steps
 from sopilot.sop.views import view_names
@@ -255,8 +256,11 @@ def _learn(
         _reference(g, own[0], p, s, plan)
         for g, own, p, s in zip(golds, labels, placed, spans, strict=True)
     ]
-    nulls = _null_distances(references)
-    references = [replace(r, null_distances=n) for r, n in zip(references, nulls, strict=True)]
+    nulls = [(_null_distances(r, references), _null_outcomes(r, references)) for r in references]
+    references = [
+        replace(own, null_distances=distances, null_outcomes=outcomes)
+        for own, (distances, outcomes) in zip(references, nulls, strict=True)
+    ]
     hop = float(np.median(np.diff(golds[0].clip_spans[:, 0]))) if golds[0].clip_count > 1 else 1.0
     return TaskModel(
         plan.steps,
@@ -291,8 +295,21 @@ def _reference(
     points = {name: unit_rows(rows[0]) for name, rows in placed.items()}
     parts = part_rows(gold)
     steps = _step_clips(units, plan.units)
-    unknown = np.full((len(parts), len(plan.steps)), np.nan)
-    return GoldReference(gold, units, tuple(spans), points, moving, nulls, parts, steps, unknown)
+    scenes = scene_track(gold)
+    return GoldReference(
+        features=gold,
+        units=units,
+        spans=tuple(spans),
+        points=points,
+        moving_sec=moving,
+        null_similarity=nulls,
+        parts=parts,
+        steps=steps,
+        null_distances=np.full((len(parts), len(plan.steps)), np.nan),
+        scenes=scenes,
+        changes=marked_changes(scenes, steps),
+        null_outcomes=np.full(len(plan.steps), np.nan),
+    )
 
 
 def _step_clips(units: NDArray[np.int64], plan: Sequence[Unit]) -> tuple[StepClips, ...]:
@@ -307,18 +324,39 @@ def _step_clips(units: NDArray[np.int64], plan: Sequence[Unit]) -> tuple[StepCli
     return tuple(found)
 
 
-def _null_distances(golds: Sequence[GoldReference]) -> list[NDArray[np.float64]]:
-    """Per gold (parts, steps) how far other good work is from it: its own re-recordings or the
-    other golds, whichever is farther."""
-    nulls = []
-    for gold in golds:
-        block = next(iter(gold.points))
-        tails = [key.partition("@")[2] for key in gold.features.rerecordings(block)]
-        filmed = [(part_rows(gold.features, f"@{tail}"), gold.steps) for tail in tails]
-        others = [(other.parts, other.steps) for other in golds if other is not gold]
-        again = _mean_distances(gold, filmed, same_video=True)
-        nulls.append(trusted(np.fmax(again, _mean_distances(gold, others, same_video=False))))
-    return nulls
+def _null_distances(gold: GoldReference, golds: Sequence[GoldReference]) -> NDArray[np.float64]:
+    """(parts, steps) how far other good work is from a gold: its own re-recordings or the other
+    golds, whichever is farther."""
+    filmed = [(part_rows(gold.features, tail), gold.steps) for tail in _tails(gold)]
+    others = [(other.parts, other.steps) for other in golds if other is not gold]
+    again = _mean_distances(gold, filmed, same_video=True)
+    return trusted(np.fmax(again, _mean_distances(gold, others, same_video=False)))
+
+
+def _null_outcomes(gold: GoldReference, golds: Sequence[GoldReference]) -> NDArray[np.float64]:
+    """(steps,) likewise for what the steps leave behind."""
+    filmed = [(scene_track(gold.features, tail), gold.steps) for tail in _tails(gold)]
+    others = [(other.scenes, other.steps) for other in golds if other is not gold]
+    nulls = np.fmax(_mean_outcomes(gold, filmed), _mean_outcomes(gold, others))
+    return np.asarray(trusted(nulls[None])[0])
+
+
+def _mean_outcomes(
+    gold: GoldReference, others: Sequence[tuple[SceneTrack | None, Sequence[StepClips]]]
+) -> NDArray[np.float64]:
+    """(steps,) mean over other videos; nan where none says anything."""
+    made = np.full((len(others), len(gold.null_outcomes)), np.nan)
+    for row, (track, steps) in zip(made, others, strict=True):
+        row[[item.step for item in steps]] = outcome_distances(gold.changes, track, steps)
+    known = ~np.isnan(made)
+    total = np.where(known, made, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _tails(gold: GoldReference) -> list[str]:
+    """What the names of a gold's re-recorded blocks end in."""
+    block = next(iter(gold.points))
+    return [key.removeprefix(block) for key in gold.features.rerecordings(block)]
 
 
 def _mean_distances(
