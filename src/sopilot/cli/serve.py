@@ -23,7 +23,8 @@ def serve(
     import uvicorn
 
     from sopilot.api.app import create_app
-    from sopilot.core.config import load_settings, unknown_variables
+    from sopilot.core.config import load_settings
+    from sopilot.core.environment import unknown_variables
     from sopilot.core.log import configure_logging, get_logger
     from sopilot.runtime import open_runtime
 
