@@ -32,6 +32,7 @@ from sopilot.library.schemas import UploadMeta
 from sopilot.runtime import Runtime
 from sopilot.store.faults import file_fault
 from sopilot.store.times import now_text
+from sopilot.store.whole_files import write_whole
 
 WATCHER = Actor("watcher:folder", "operator")
 SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"})
@@ -307,9 +308,5 @@ def _read(receipt: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     """Write a receipt whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()))
