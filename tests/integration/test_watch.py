@@ -346,6 +346,47 @@ def test_killed_at_any_moment_it_loads_every_file_once(
     assert not list(inbox.parents[1].rglob(f"{FAILED}/**/*.mp4"))
 
 
+KILLED_BEFORE_THE_RECEIPT = """
+import os, signal
+from sopilot.library import watch
+from sopilot.cli.watch import main
+watch._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main()
+"""
+
+
+@pytest.mark.parametrize("is_video", [True, False])
+def test_killed_before_the_receipt_it_knows_the_file_again(
+    tmp_path: Path, clips: dict[str, Path], is_video: bool
+) -> None:
+    """The ingest ends, well or not, before the next watcher starts."""
+    inbox = tmp_path / "data/watch_inbox/task/trainee"
+    inbox.mkdir(parents=True)
+    content = clips["gold"].read_bytes() if is_video else b"no video at all\n" * 100
+    (inbox / "a.mp4").write_bytes(content)
+    close_runtime(open_test_runtime(tmp_path))
+    environment = os.environ | {
+        "SOPILOT_WATCH_POLL_SEC": "0.01",
+        "SOPILOT_WATCH_SETTLE_SEC": "0",
+        "SOPILOT_DATA_DIR": str(tmp_path / "data"),
+    }
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_RECEIPT]
+    killed = subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    runtime = open_test_runtime(tmp_path)
+    work(runtime, 1)
+    folder = runtime.settings.resolved_watch_dir
+    with Watcher(runtime, task_opener(runtime.settings), folder) as watcher:
+        rounds(watcher, 3)
+    assert rows(runtime) == [("task", "trainee", "a.mp4")]
+    [receipt] = receipts(watcher)
+    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, False)
+    assert receipt["status"] == ("completed" if is_video else "failed")
+    assert left_in(folder / PROCESSING) == []
+    assert bool(left_in(folder / FAILED)) is not is_video
+    close_runtime(runtime)
+
+
 def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[str, Path]) -> None:
     inbox = tmp_path / "here"
     (inbox / "task/gold").mkdir(parents=True)
@@ -410,7 +451,7 @@ def test_a_damaged_receipt_is_written_anew(
     path.write_text(text, encoding="utf-8")
     watcher.scan()
     [receipt] = receipts(watcher)
-    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, True)
+    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, False)
     assert len(rows(runtime)) == 1
 
 
@@ -419,4 +460,6 @@ def test_a_file_that_was_put_among_the_taken_ones_keeps_its_name(
 ) -> None:
     put(watcher, clips["gold"], f"{PROCESSING}/task/gold/by hand.mp4")
     watcher.scan()
-    assert rows(runtime) == [("task", "gold", "by hand.mp4")]
+    put(watcher, clips["swapped"], f"{PROCESSING}/task/gold/by hand.mp4")
+    watcher.scan()
+    assert rows(runtime) == [("task", "gold", "by hand.mp4")] * 2
