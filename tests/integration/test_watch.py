@@ -413,6 +413,33 @@ def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[s
     assert f"watching {inbox}" in said.decode()
 
 
+def _serve(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the service, which is expected to stop by itself."""
+    command = [sys.executable, "-m", "sopilot.cli.app", "serve", "--port", "0", "--workers", "0"]
+    command += ["--data-dir", str(tmp_path / "data")]
+    environment = os.environ | {"SOPILOT_WATCH_ENABLED": "true"} | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_service_whose_watch_folder_is_taken_says_so_in_one_sentence(
+    watcher: Watcher, tmp_path: Path
+) -> None:
+    ended = _serve(tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("sopilot: INVALID_STATE: another program watches")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_service_whose_watch_folder_cannot_be_opened_says_so_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    ended = _serve(tmp_path, SOPILOT_WATCH_DIR=str(tmp_path / "file"))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"sopilot: TRANSIENT_ERROR: {tmp_path / 'file'} cannot be")
+    assert ended.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("area", [PROCESSING, PROCESSED, FAILED])
 def test_a_link_leads_the_watcher_nowhere(
     watcher: Watcher, runtime: Runtime, clips: dict[str, Path], tmp_path: Path, area: str

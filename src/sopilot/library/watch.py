@@ -73,10 +73,12 @@ class Watcher:
     _lock: int | None = None
 
     def __enter__(self) -> Watcher:
-        """Make the folder and claim it.
+        """Make the folder and claim it, unless that is done.
 
         Raises Conflict where another watcher has it, StoreError where it cannot be made.
         """
+        if self._lock is not None:
+            return self
         try:
             for name in ("", PROCESSING, PROCESSED, FAILED):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
