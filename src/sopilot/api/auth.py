@@ -10,7 +10,7 @@ service by a name it controls.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Annotated, Any, cast
 
@@ -68,7 +68,8 @@ class Access(IntEnum):
 class Principal:
     """Who acts and with which role; request_id, ip: of the request, for the audit log.
 
-    session_ends: where a session's cookie says who it is, the moment of its end.
+    session_ends: where a session's cookie says who it is, the moment of its end. credential: the
+    configured one that came in the request's headers.
     """
 
     actor: str
@@ -76,6 +77,7 @@ class Principal:
     request_id: str | None = None
     ip: str | None = None
     session_ends: str | None = None
+    credential: Credential | None = field(default=None, repr=False, compare=False)
 
     @property
     def by(self) -> Actor:
@@ -155,7 +157,8 @@ async def _by_header(gate: Gate, request: Request) -> Principal | None:
     if credential is not None:
         if credential.scheme == "basic":  # a browser adds these by itself, as it does a cookie
             _refuse_strange_page(gate, request)
-        return _principal(gate, request, credential.actor, credential.role)
+        who = _principal(gate, request, credential.actor, credential.role)
+        return replace(who, credential=credential)
     gate.limits.count_failure(key)
     who = _principal(gate, request, "unknown", "viewer")
     await run_in_threadpool(_record_failure, request, who, given.scheme)
