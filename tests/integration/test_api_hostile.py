@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from caller import Caller, app_of
+from fastapi.routing import APIRoute
 from service_parts import open_test_runtime
 
+from sopilot.api.app import ROUTERS
 from sopilot.api.boundary import MAX_BODY_BYTES
 from sopilot.runtime import close_runtime
 
@@ -27,8 +29,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     close_runtime(runtime)
 
 
-@pytest.mark.parametrize("headers", [{}, KEY], ids=["no key", "key"])
-@pytest.mark.parametrize("is_announced", [True, False])
+@pytest.mark.parametrize(
+    ("headers", "is_announced"), [({}, True), (KEY, True), (KEY, False)], ids=str
+)
 @pytest.mark.parametrize("path", ["/score", "/api/v1/score", "/sop/score"])
 def test_a_body_beyond_the_limit_is_refused(
     client: Caller, headers: dict[str, Any], is_announced: bool, path: str
@@ -39,6 +42,21 @@ def test_a_body_beyond_the_limit_is_refused(
     response = client.send("POST", path, content=body, headers=given)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "FILE_TOO_LARGE")
     assert response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 100_000, b"{}", b" " * (MAX_BODY_BYTES + 1)]
+)
+def test_who_may_not_come_in_hears_nothing_of_the_body(client: Caller, body: bytes) -> None:
+    """Every route that reads a body asks who is calling before it does."""
+    router_routes = [route for router in ROUTERS for route in router.routes]
+    routes = [r for r in router_routes if isinstance(r, APIRoute) and r.body_field is not None]
+    assert len(routes) >= 8
+    for route in routes:
+        [method] = route.methods
+        kind = {"Content-Type": "application/json"}
+        answer = client.send(method, route.path, content=in_blocks(body), headers=kind)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])

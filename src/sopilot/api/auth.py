@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from structlog.contextvars import get_contextvars
@@ -50,6 +51,8 @@ SECURITY_SCHEMES = {
     "Session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
 }
 """How credentials are sent, for the OpenAPI document."""
+_PRINCIPAL = "sopilot.principal"
+"""Where a request's scope keeps who it is: it is found out once."""
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _log = get_logger(__name__)
@@ -229,7 +232,9 @@ def needs(least: Access) -> Check:
     """
 
     async def check(request: Request) -> Principal:
-        principal = await resolve(request)
+        if _PRINCIPAL not in request.scope:
+            request.scope[_PRINCIPAL] = await resolve(request)
+        principal = cast(Principal | None, request.scope[_PRINCIPAL])
         if principal is None:
             raise Unauthorized(
                 "no credentials; send a key in the X-API-Key header, a token as Authorization: "
@@ -240,6 +245,29 @@ def needs(least: Access) -> Check:
 
     check.least_role = least  # type: ignore[attr-defined]
     return check
+
+
+class GuardedRoute(APIRoute):
+    """A route that knows its caller before a byte of the body is read.
+
+    FastAPI reads and parses a body first and asks the dependencies afterwards: whoever may not
+    come in would be told what is wrong with the body.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of FastAPI, behind this route's own check where there is a body to read."""
+        handle = super().get_route_handler()
+        calls = [child.call for child in self.dependant.dependencies]
+        checks = [cast(Check, call) for call in calls if getattr(call, "least_role", 0)]
+        if self.body_field is None or not checks:
+            return handle
+
+        async def guarded(request: Request) -> Response:
+            for check in checks:
+                await check(request)
+            return await handle(request)
+
+        return guarded
 
 
 async def anyone() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request
 
-from sopilot.api.auth import Admin, Operator
+from sopilot.api.auth import Admin, GuardedRoute, Operator
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.queues import read_queues
 from sopilot.api.schemas_admin import BackupMade, DatabaseFigures, Optimized, QueueResponse
@@ -14,7 +14,7 @@ from sopilot.ops import queries
 from sopilot.ops.backup import record_backup
 from sopilot.store.audit import Action, record
 
-router = APIRouter(tags=["administration"])
+router = APIRouter(tags=["administration"], route_class=GuardedRoute)
 
 
 @router.get("/admin/db-stats", summary="Figures of the database", responses=failures())

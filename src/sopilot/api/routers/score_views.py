@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from sopilot.api.auth import Operator, Viewer
+from sopilot.api.auth import GuardedRoute, Operator, Viewer
 from sopilot.api.deps import RuntimeDep, answer, failures
 from sopilot.api.routers.scores import ScoreId
 from sopilot.api.schemas import ScoreJobResponse, score_job
@@ -29,7 +29,7 @@ from sopilot.sop.result_row import completed
 from sopilot.sop.reviews import review_score
 from sopilot.sop.schemas import Decision
 
-router = APIRouter(tags=["scores"])
+router = APIRouter(tags=["scores"], route_class=GuardedRoute)
 
 Text = Annotated[str | None, Query(max_length=128)]
 _CSV: dict[int | str, dict[str, Any]] = {

@@ -6,14 +6,14 @@ from typing import cast
 
 from fastapi import APIRouter, Request, Response
 
-from sopilot.api.auth import SESSION_COOKIE, Gate, Principal, Viewer
+from sopilot.api.auth import SESSION_COOKIE, Gate, GuardedRoute, Principal, Viewer
 from sopilot.api.client import is_https
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.schemas_session import SessionResponse
 from sopilot.store.audit import Action, record
 from sopilot.store.sessions import close_session, open_session
 
-router = APIRouter(tags=["session"])
+router = APIRouter(tags=["session"], route_class=GuardedRoute)
 
 
 @router.get("/session", summary="Who am I", responses=failures())
