@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from sopilot.api.app import ALIAS_PREFIXES, ROUTERS, create_app
 from sopilot.api.auth import SESSION_COOKIE
+from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.api.routers import docs
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.audit import Action, breaks, rows_from
@@ -281,6 +282,25 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         login_failures_per_minute=3,
         trusted_proxies="10.0.0.1",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "content", "status"),
+    [
+        ("/score", {"Content-Length": str(1 << 30)}, b"", 413),
+        ("/score", {}, b" " * (MAX_BODY_BYTES + 1), 413),
+        ("/score", {}, b"{", 422),
+        ("/score", {}, b'{"a": 1, "a": 2}', 422),
+        ("/score", {"Content-Type": "text/plain"}, b"{}", 422),
+        ("/tasks/%00", {}, b"{}", 422),
+    ],
+)
+def test_a_refused_body_counts_like_any_request(
+    limited: Client, path: str, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    given = CREDENTIALS[OPERATOR] | {"Content-Type": "application/json"} | headers
+    answers = [limited.send("POST", path, given, content=content) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [status] * 10 + [429]
 
 
 def test_the_request_beyond_the_minutes_is_refused(limited: Client) -> None:

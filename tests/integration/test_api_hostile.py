@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from service_parts import open_test_runtime
 
 from sopilot.api.app import ROUTERS
-from sopilot.api.boundary import MAX_BODY_BYTES
+from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.runtime import close_runtime
 
 KEY = {"X-API-Key": "schlüssel".encode()}

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sopilot import __version__
 from sopilot.api.auth import Gate
+from sopilot.api.bodies import BodyLimit
 from sopilot.api.boundary import ALIAS_PREFIXES, Boundary
 from sopilot.api.errors import install_error_handlers
 from sopilot.api.limits import RateLimit
@@ -114,6 +115,7 @@ def create_app(
         app.include_router(router)
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
+    app.add_middleware(BodyLimit)  # within the rate limit: a refused body counts
     app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429
     app.add_middleware(
         CORSMiddleware,
