@@ -59,6 +59,16 @@ def test_who_may_not_come_in_hears_nothing_of_the_body(client: Caller, body: byt
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
 
 
+def test_a_key_given_twice_is_found_among_very_many(client: Caller) -> None:
+    """In time that grows with their number, not with its square: that would take minutes here."""
+    body = b"{%s}" % b",".join(b'"%d":0' % number for number in [*range(180_000), 179_999])
+    assert len(body) < MAX_BODY_BYTES
+    kind = {"Content-Type": "application/json"}
+    answer = client.send("POST", "/score", content=body, headers=KEY | kind)
+    assert answer.status_code == 422
+    assert "'179999' twice" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])
 def test_an_upload_has_its_own_limit_after_the_credentials(client: Caller, path: str) -> None:
     body = b"x" * (MAX_BODY_BYTES + 1)

@@ -100,12 +100,14 @@ def _refuse_repeated_keys(body: bytes) -> None:
     """Raises HTTPException; what is no JSON at all is left to the route, which says so."""
 
     def look(pairs: list[tuple[str, object]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            name = next(name for name in names if names.count(name) > 1)
-            raise HTTPException(
-                422, f"the JSON body has the key {name[:64]!r} twice in one object; give it once"
-            )
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise HTTPException(
+                    422,
+                    f"the JSON body has the key {name[:64]!r} twice in one object; give it once",
+                )
+            seen.add(name)
 
     with suppress(ValueError, RecursionError):
         json.loads(body, object_pairs_hook=look)
