@@ -210,6 +210,7 @@ def test_the_file_is_sent_byte_for_byte(client: Caller, runtime: Runtime) -> Non
     _write(runtime, 1)
     answer = client.post("/audit/export").json()
     sent = client.get(f"/api/v1/audit/export/{answer['export_id']}/file")
+    assert sent.headers["Cache-Control"] == "no-store"
     assert sent.content == (runtime.blobs.root / answer["file_path"]).read_bytes()
     assert f"audit_export_{answer['export_id']}.json" in sent.headers["content-disposition"]
 

@@ -22,7 +22,10 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    # Answers are about people, and no shared cache knows that X-API-Key is a credential.
+    "Cache-Control": "no-store",
 }
+"""Sent where an answer says nothing else."""
 
 log = get_logger(__name__)
 
