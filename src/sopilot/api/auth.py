@@ -10,6 +10,7 @@ service by a name it controls.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Annotated, Any, cast
@@ -113,6 +114,10 @@ class Gate:
     def address_of(self, request: HTTPConnection) -> str:
         """The client's address, see `client.client_address`."""
         return client_address(request, self.settings.trusted_proxies)
+
+    def hold_stream(self, request: HTTPConnection) -> AbstractContextManager[None]:
+        """Counts a stream against its client while it is open, see `Limits.hold_stream`."""
+        return self.limits.hold_stream(limit_key(self.address_of(request)))
 
 
 async def resolve(request: Request) -> Principal | None:
