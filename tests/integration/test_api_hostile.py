@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -67,6 +68,29 @@ def test_a_key_given_twice_is_found_among_very_many(client: Caller) -> None:
     answer = client.send("POST", "/score", content=body, headers=KEY | kind)
     assert answer.status_code == 422
     assert "'179999' twice" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/videos", "video/mp4"), ("/score", "application/json")]
+)
+def test_a_client_that_falls_silent_is_waited_for_no_longer(
+    client: Caller, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    monkeypatch.setattr("sopilot.api.bodies.SILENCE_SEC", 0.05)
+    ended: list[bool] = []
+
+    async def half() -> AsyncIterator[bytes]:
+        try:
+            yield b"{" * 70_000
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    answer = client.send("POST", path, content=half(), headers=KEY | {"Content-Type": kind})
+    assert answer.status_code == 400
+    assert ended == [True]
+    root = client.app.state.runtime.blobs.root
+    assert list((root / "raw" / ".staged").glob("*")) == []
 
 
 @pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+import anyio
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,9 @@ from sopilot.api.errors import too_large, too_large_message, unusable_address
 
 MAX_BODY_BYTES = 2 << 20
 """Largest body of a request that is no upload; it is read before the caller is known."""
+
+SILENCE_SEC = 120.0
+"""How long a client may send nothing before its body is complete."""
 
 # These check the credentials first, then stream their body under a limit of their own.
 _UPLOADS = frozenset(
@@ -35,9 +39,31 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limited = receive if _is_upload(scope) else _limited(receive, is_json=_is_json(scope))
-        refusal = await _refusal(scope, receive, is_limited=limited is not receive)
+        alive = _impatient(receive)
+        limited = alive if _is_upload(scope) else _limited(alive, is_json=_is_json(scope))
+        refusal = await _refusal(scope, alive, is_limited=limited is not alive)
         await (refusal or self._app)(scope, limited, send)
+
+
+def _impatient(receive: Receive) -> Receive:
+    """`receive` for which a client that falls silent within its body is one that has left.
+
+    A machine that loses its power or its network says so to nobody: its half upload would lie in
+    the data folder until the service stops.
+    """
+    is_whole = False
+
+    async def take() -> Message:
+        nonlocal is_whole
+        if is_whole:  # now only the end of the connection can come
+            return await receive()
+        message: Message = {"type": "http.disconnect"}
+        with anyio.move_on_after(SILENCE_SEC):
+            message = await receive()
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return take
 
 
 def _is_upload(scope: Scope) -> bool:
