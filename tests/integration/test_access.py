@@ -405,6 +405,10 @@ def test_the_log_says_who_came_and_who_was_refused(limited: Client) -> None:
     )
     assert "guess" not in repr(rows)
     assert list(breaks(rows)) == []
+    trail = limited.send(
+        "GET", "/audit/trail?outcome=refused", CREDENTIALS[ADMIN], peer="192.0.2.8"
+    ).json()
+    assert [item["seq"] for item in trail["items"]] == [3, 2, 1]
 
 
 def test_the_log_says_when_the_service_starts_and_ends(

@@ -106,6 +106,7 @@ def test_pages_go_back_in_time_without_a_gap(client: Caller, runtime: Runtime) -
         ("actor=token:admin", [3, 2, 1]),
         ("actor=nobody", []),
         ("outcome=failed", []),
+        ("outcome=refused", []),
         ("since=2020-01-01", [3, 2, 1]),
         ("since=2999-01-01T00:00:00%2B09:00", []),
         ("before=2020-01-01T00:00:00", []),
