@@ -125,6 +125,16 @@ def test_backups_of_one_second_each_have_a_name(
         verify_backup(folder / name)
 
 
+def test_a_disk_that_fails_is_told_without_the_servers_path(
+    client: Caller, runtime: Runtime
+) -> None:
+    (runtime.blobs.root / "backups").touch()  # where the folder should be
+    answer = client.post("/admin/backup")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "TRANSIENT_ERROR")
+    assert answer.json()["detail"].startswith("backups cannot be read or written")
+    assert str(runtime.blobs.root) not in answer.text
+
+
 def test_a_backup_is_named_without_the_servers_path(client: Caller, runtime: Runtime) -> None:
     answer = client.post("/admin/backup")
     assert answer.status_code == 200
