@@ -11,7 +11,7 @@ from caller import Caller, app_of
 from fastapi.routing import APIRoute
 from service_parts import open_test_runtime
 
-from sopilot.api.app import ROUTERS
+from sopilot.api.app import ALIAS_PREFIXES, ROUTERS
 from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.runtime import close_runtime
 
@@ -56,8 +56,10 @@ def test_who_may_not_come_in_hears_nothing_of_the_body(client: Caller, body: byt
     for route in routes:
         [method] = route.methods
         kind = {"Content-Type": "application/json"}
-        answer = client.send(method, route.path, content=in_blocks(body), headers=kind)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+        for prefix in ("", *ALIAS_PREFIXES):
+            path = f"{prefix}{route.path}"
+            answer = client.send(method, path, content=in_blocks(body), headers=kind)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
 
 
 def test_a_key_given_twice_is_found_among_very_many(client: Caller) -> None:
