@@ -19,8 +19,8 @@ from sopilot.media.faces import Face, FaceFinder
 from sopilot.media.mask import Mask, Rect
 
 SURE_SCORE = 0.6
-"""A face is blurred if it reached this score once; less is enough to go on. The publisher's default:
-at 0.4 a third of a hand washing is taken for faces (benchmarks/README.md, faces)."""
+"""A face is blurred if it reached this score once; less is enough to go on. The publisher's
+default: at 0.4 a third of a hand washing is taken for faces (benchmarks/README.md, faces)."""
 
 # A search every 0.2 s, and at least every 6th frame: what waits is at most 18 frames.
 _SEARCH_SEC = 0.2
@@ -29,6 +29,8 @@ _AHEAD_SEARCHES = 2
 # A face that is not found again stays covered for this long, wider with every second.
 _HELD_SEC = 1.0
 _MARGIN_RATIO = 0.35
+# The box begins at the brow; the head does not.
+_ABOVE_RATIO = 0.25
 _MARGIN_PER_SEC = 0.5
 # Between two searches a face moves by at most this many of its sizes.
 _REACH_SIZES = 2.0
@@ -169,5 +171,6 @@ def _nearest(tracks: list[_Track], face: Face) -> _Track | None:
 
 
 def _widened(face: Face, ratio: float) -> tuple[float, float, float, float]:
-    aside, above = ratio * (face.x2 - face.x1), ratio * (face.y2 - face.y1)
-    return face.x1 - aside, face.y1 - above, face.x2 + aside, face.y2 + above
+    aside, height_px = ratio * (face.x2 - face.x1), face.y2 - face.y1
+    top = face.y1 - (ratio + _ABOVE_RATIO) * height_px
+    return face.x1 - aside, top, face.x2 + aside, face.y2 + ratio * height_px
