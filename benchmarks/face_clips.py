@@ -84,13 +84,26 @@ def astronaut(turned_deg: float = 0.0) -> Head:
 
 
 def lfw_heads() -> list[Head]:
-    """100 persons, gray, cut close around the face, 25 x 25 pixels large."""
-    faces = np.load(_skimage_data() / "lfw_subset.npy")[:100]
-    gray = (faces * 255).astype(np.uint8)
-    bgr = [
-        cv2.cvtColor(cv2.resize(one, (200, 200), interpolation=cv2.INTER_CUBIC), 8) for one in gray
-    ]
-    return [Head(one.astype(np.uint8), _feathered(200), 200) for one in bgr]
+    """100 persons of LFW, whose cut-outs end at brow and chin, set into the astronaut's head, gray.
+
+    A face alone is no picture that a camera takes; with foreign hair it is near to one.
+    """
+    head = astronaut()
+    gray = cv2.cvtColor(cv2.cvtColor(head.picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    side = round(1.12 * head.face_px)
+    first = (gray.shape[0] - side) // 2
+    away_y, away_x = (np.mgrid[:side, :side] - (side - 1) / 2) / side
+    alpha = np.clip((1.0 - np.hypot(away_x / 0.43, away_y / 0.5)) / 0.18, 0, 1)[:, :, None]
+    heads = []
+    for face in np.load(_skimage_data() / "lfw_subset.npy")[:100]:
+        large = cv2.resize(
+            (face * 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC
+        )
+        picture = gray.copy()
+        place = picture[first : first + side, first : first + side]
+        place[...] = (place * (1 - alpha) + large[:, :, None] * alpha).astype(np.uint8)
+        heads.append(Head(picture.astype(np.uint8), head.alpha, head.face_px))
+    return heads
 
 
 def ground(size_px: tuple[int, int]) -> Picture:

@@ -40,7 +40,6 @@ from benchmarks.harness import (
 from sopilot.core.records import VideoInfo
 from sopilot.media.decode import run_pass
 from sopilot.media.encode import VideoWriter
-from sopilot.media.face_cover import SURE_SCORE
 from sopilot.media.faces import FaceFinder, search_size
 from sopilot.media.mask import Mask
 from sopilot.media.probe import probe
@@ -112,7 +111,7 @@ def find_now(picture: Picture) -> list[Box]:
     size_px = search_size(picture.shape[1], picture.shape[0])
     scale = picture.shape[1] / size_px[0]
     small = cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    sure = [face for face in FaceFinder(size_px).find(small) if face.score >= SURE_SCORE]
+    sure = [face for face in FaceFinder(size_px).find(small) if face.is_sure]
     return [(f.x1 * scale, f.y1 * scale, f.x2 * scale, f.y2 * scale) for f in sure]
 
 

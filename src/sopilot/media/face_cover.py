@@ -18,10 +18,6 @@ from numpy.typing import NDArray
 from sopilot.media.faces import Face, FaceFinder
 from sopilot.media.mask import Mask, Rect
 
-SURE_SCORE = 0.6
-"""A face is blurred if it reached this score once; less is enough to go on. The publisher's
-default: at 0.4 a third of a hand washing is taken for faces (benchmarks/README.md, faces)."""
-
 # A search every 0.2 s, and at least every 6th frame: what waits is at most 18 frames.
 _SEARCH_SEC = 0.2
 _SEARCH_FRAMES = 6
@@ -49,7 +45,7 @@ class Shown:
 
 @dataclass(slots=True)
 class _Track:
-    """Boxes of one face by time of search."""
+    """Boxes of one face by time of search; sure as soon as one of them is."""
 
     found: list[tuple[float, Face]]
     is_sure: bool
@@ -92,7 +88,7 @@ class FaceTracks:
             else:
                 free.remove(track)
             track.found.append((time_sec, face))
-            track.is_sure = track.is_sure or face.score >= SURE_SCORE
+            track.is_sure = track.is_sure or face.is_sure
 
     def cover(self, time_sec: float) -> Mask:
         """What to blur from the search at time_sec to the one after it."""

@@ -12,7 +12,7 @@ import pytest
 from media_clips import LIMITS, Keep, texture, write_clip
 
 from benchmarks.face_clips import Box, Head, astronaut, ground, paste
-from sopilot.media import face_cover, faces
+from sopilot.media import faces
 from sopilot.media.decode import run_pass
 from sopilot.media.face_cover import FaceTracks
 from sopilot.media.faces import Face, FaceFinder, search_size
@@ -48,7 +48,7 @@ def test_a_real_face_is_found_where_it_is(
     scale = search_size(*SIZE_PX)[0] / SIZE_PX[0]
     best = max(found_in(picture), key=lambda face: overlap(face, box, scale))
     assert overlap(best, box, scale) > 0.4
-    assert best.score >= face_cover.SURE_SCORE
+    assert best.is_sure
 
 
 @pytest.mark.parametrize("size_px", [(360, 640), (320, 180), (1920, 1080), (1000, 120)])
@@ -66,7 +66,7 @@ def test_faces_are_found_at_every_place_of_every_shape(size_px: tuple[int, int])
 
 def test_a_picture_without_a_face_is_left_alone() -> None:
     for picture in (ground(SIZE_PX), texture(*SIZE_PX), np.full((360, 640, 3), 90, np.uint8)):
-        assert [face for face in found_in(picture) if face.score >= face_cover.SURE_SCORE] == []
+        assert [face for face in found_in(picture) if face.is_sure] == []
 
 
 def test_squares_that_did_not_change_are_not_searched_again() -> None:
@@ -83,8 +83,8 @@ def test_squares_that_did_not_change_are_not_searched_again() -> None:
     assert 11 <= finder.searched_count <= 14
 
 
-def box_at(x: float, score: float = 0.9) -> Face:
-    return Face(x - 10, 40, x + 10, 60, score)
+def box_at(x: float, is_sure: bool = True) -> Face:
+    return Face(x - 10, 40, x + 10, 60, 0.5, is_sure)
 
 
 def covered(tracks: FaceTracks, time_sec: float, x: float, y: float = 50) -> bool:
@@ -115,9 +115,9 @@ def test_a_face_is_covered_before_it_was_found_and_after_it_was_lost() -> None:
 
 def test_an_unsure_box_is_covered_only_where_a_sure_one_follows() -> None:
     tracks = FaceTracks((200, 100))
-    tracks.add(0.0, [box_at(50, 0.4), box_at(150, 0.4)])
+    tracks.add(0.0, [box_at(50, False), box_at(150, False)])
     assert tracks.cover(0.0).rects == ()
-    tracks.add(0.2, [box_at(52, 0.7), box_at(150, 0.5)])
+    tracks.add(0.2, [box_at(52), box_at(150, False)])
     assert covered(tracks, 0.0, 50)
     assert not covered(tracks, 0.0, 150)
 
