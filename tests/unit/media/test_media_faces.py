@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from media_clips import LIMITS, Keep, texture, write_clip
 
 from benchmarks.face_clips import Box, Head, astronaut, ground, paste
 from sopilot.media import faces
 from sopilot.media.decode import run_pass
-from sopilot.media.face_cover import FaceTracks
+from sopilot.media.face_cover import FaceCover, FaceTracks
 from sopilot.media.faces import Face, FaceFinder, search_size
 from sopilot.media.mask import Mask
 from sopilot.media.probe import probe
@@ -140,6 +141,18 @@ def test_every_frame_comes_once_and_in_time(tmp_path: Path, fps: float) -> None:
     assert blurred.times_sec == plain.times_sec
     assert len(blurred.times_sec) == 40
     assert all(np.array_equal(a, b) for a, b in zip(plain.pictures, blurred.pictures, strict=True))
+
+
+@pytest.mark.parametrize(("size_px", "most"), [((320, 180), 18), ((7680, 4320), 3)])
+def test_few_frames_wait_however_large_they_are(size_px: tuple[int, int], most: int) -> None:
+    cover = FaceCover((32, 18), lambda _: np.zeros((18, 32, 3), np.uint8))
+    waiting, at_most = 0, 0
+    for index in range(60):
+        frame = VideoFrame(*size_px, "gray8")
+        waiting += 1 - len(list(cover.take(frame, index / 120, (index + 1) / 120)))
+        at_most = max(at_most, waiting)
+    assert at_most <= most
+    assert len(list(cover.rest())) == waiting
 
 
 def test_a_video_of_one_frame_is_searched(tmp_path: Path) -> None:
