@@ -246,8 +246,8 @@ class Settings(BaseSettings):
     privacy_face_blur: bool = Field(
         default=False,
         description="Blur the faces that a detector finds; needs the mask enabled. Best effort: it"
-        " misses faces, blurs things that are none, and searches every frame, which takes many"
-        " times as long as decoding. What must not be seen needs a rectangle.",
+        " misses some faces, and searching takes several times as long as decoding. What must not"
+        " be seen needs a rectangle.",
     )
     privacy_keep_raw: bool = Field(
         default=True,
