@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmarks.harness import Options, Row, as_record, table
 
-GROUPS = ("decode", "ingest", "comparison", "service", "analytics", "upload", "cli", "latency")
+GROUPS = (
+    "decode",
+    "ingest",
+    "comparison",
+    "service",
+    "analytics",
+    "upload",
+    "cli",
+    "latency",
+    "faces",
+)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ROOT = Path(__file__).resolve().parents[1]
 

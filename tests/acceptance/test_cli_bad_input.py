@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from sopilot.cli.app import main
+from sopilot.core.errors import StoreError
 from sopilot.media.encode import VideoWriter
 
 Run = Callable[..., tuple[int, str]]
@@ -242,3 +243,15 @@ def test_a_port_in_use_is_one_sentence(run: Run) -> None:
     assert code == 1
     assert "PORT_IN_USE" in said
     assert "--port" in said
+
+
+def test_a_start_that_fails_late_ends_with_its_reason(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("the database does not answer")
+
+    monkeypatch.setattr("sopilot.api.app.sweep", fail)
+    code, said = run("serve", "--port", 0, "--workers", 0)
+    assert code == 1
+    assert said.splitlines()[-1] == "sopilot: TRANSIENT_ERROR: the database does not answer"

@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from sopilot.api.app import ALIAS_PREFIXES, ROUTERS, create_app
 from sopilot.api.auth import SESSION_COOKIE
+from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.api.routers import docs
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.audit import Action, breaks, rows_from
@@ -283,6 +284,25 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "content", "status"),
+    [
+        ("/score", {"Content-Length": str(1 << 30)}, b"", 413),
+        ("/score", {}, b" " * (MAX_BODY_BYTES + 1), 413),
+        ("/score", {}, b"{", 422),
+        ("/score", {}, b'{"a": 1, "a": 2}', 422),
+        ("/score", {"Content-Type": "text/plain"}, b"{}", 422),
+        ("/tasks/%00", {}, b"{}", 422),
+    ],
+)
+def test_a_refused_body_counts_like_any_request(
+    limited: Client, path: str, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    given = CREDENTIALS[OPERATOR] | {"Content-Type": "application/json"} | headers
+    answers = [limited.send("POST", path, given, content=content) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [status] * 10 + [429]
+
+
 def test_the_request_beyond_the_minutes_is_refused(limited: Client) -> None:
     answers = [limited.send("GET", "/tasks", CREDENTIALS[ADMIN]) for _ in range(11)]
     assert [answer.status_code for answer in answers] == [200] * 10 + [429]
@@ -385,6 +405,10 @@ def test_the_log_says_who_came_and_who_was_refused(limited: Client) -> None:
     )
     assert "guess" not in repr(rows)
     assert list(breaks(rows)) == []
+    trail = limited.send(
+        "GET", "/audit/trail?outcome=refused", CREDENTIALS[ADMIN], peer="192.0.2.8"
+    ).json()
+    assert [item["seq"] for item in trail["items"]] == [3, 2, 1]
 
 
 def test_the_log_says_when_the_service_starts_and_ends(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,31 @@ def test_the_queue_says_what_carries_it_and_who_works(client: Caller, runtime: R
 @pytest.mark.parametrize("path", ["/admin/db-stats", "/ops/queue", "/api/v1/admin/db-stats"])
 def test_administration_is_closed_without_credentials(client: Caller, path: str) -> None:
     assert client.get(path, headers={"X-API-Key": "wrong"}).status_code == 401
+
+
+def test_backups_of_one_second_each_have_a_name(
+    client: Caller, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sopilot.ops.backup._stem", lambda: "sopilot_backup_20260101_000000")
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: client.post("/admin/backup"), range(3)))
+    assert {answer.status_code for answer in answers} == {200}
+    names = {f"sopilot_backup_20260101_000000{end}.zip" for end in ("", "-2", "-3")}
+    assert {answer.json()["name"] for answer in answers} == names
+    folder = runtime.blobs.root / "backups"
+    assert {path.name for path in folder.iterdir()} == names
+    for name in names:
+        verify_backup(folder / name)
+
+
+def test_a_disk_that_fails_is_told_without_the_servers_path(
+    client: Caller, runtime: Runtime
+) -> None:
+    (runtime.blobs.root / "backups").touch()  # where the folder should be
+    answer = client.post("/admin/backup")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "TRANSIENT_ERROR")
+    assert answer.json()["detail"].startswith("backups cannot be read or written")
+    assert str(runtime.blobs.root) not in answer.text
 
 
 def test_a_backup_is_named_without_the_servers_path(client: Caller, runtime: Runtime) -> None:

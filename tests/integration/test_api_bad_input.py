@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from test_api_service import KEY, serving
 
 from sopilot.api.app import create_app
-from sopilot.api.boundary import MAX_BODY_BYTES
+from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.core.config import load_settings
 from sopilot.runtime import Runtime
 from sopilot.store.tables import metadata

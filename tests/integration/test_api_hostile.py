@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from caller import Caller, app_of
+from fastapi.routing import APIRoute
 from service_parts import open_test_runtime
 
-from sopilot.api.boundary import MAX_BODY_BYTES
+from sopilot.api.app import ALIAS_PREFIXES, ROUTERS
+from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.runtime import close_runtime
 
 KEY = {"X-API-Key": "schlüssel".encode()}
@@ -27,8 +30,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     close_runtime(runtime)
 
 
-@pytest.mark.parametrize("headers", [{}, KEY], ids=["no key", "key"])
-@pytest.mark.parametrize("is_announced", [True, False])
+@pytest.mark.parametrize(
+    ("headers", "is_announced"), [({}, True), (KEY, True), (KEY, False)], ids=str
+)
 @pytest.mark.parametrize("path", ["/score", "/api/v1/score", "/sop/score"])
 def test_a_body_beyond_the_limit_is_refused(
     client: Caller, headers: dict[str, Any], is_announced: bool, path: str
@@ -39,6 +43,56 @@ def test_a_body_beyond_the_limit_is_refused(
     response = client.send("POST", path, content=body, headers=given)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "FILE_TOO_LARGE")
     assert response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 100_000, b"{}", b" " * (MAX_BODY_BYTES + 1)]
+)
+def test_who_may_not_come_in_hears_nothing_of_the_body(client: Caller, body: bytes) -> None:
+    """Every route that reads a body asks who is calling before it does."""
+    router_routes = [route for router in ROUTERS for route in router.routes]
+    routes = [r for r in router_routes if isinstance(r, APIRoute) and r.body_field is not None]
+    assert len(routes) >= 8
+    for route in routes:
+        [method] = route.methods
+        kind = {"Content-Type": "application/json"}
+        for prefix in ("", *ALIAS_PREFIXES):
+            path = f"{prefix}{route.path}"
+            answer = client.send(method, path, content=in_blocks(body), headers=kind)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+
+
+def test_a_key_given_twice_is_found_among_very_many(client: Caller) -> None:
+    """In time that grows with their number, not with its square: that would take minutes here."""
+    body = b"{%s}" % b",".join(b'"%d":0' % number for number in [*range(180_000), 179_999])
+    assert len(body) < MAX_BODY_BYTES
+    kind = {"Content-Type": "application/json"}
+    answer = client.send("POST", "/score", content=body, headers=KEY | kind)
+    assert answer.status_code == 422
+    assert "'179999' twice" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/videos", "video/mp4"), ("/score", "application/json")]
+)
+def test_a_client_that_falls_silent_is_waited_for_no_longer(
+    client: Caller, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    monkeypatch.setattr("sopilot.api.bodies.SILENCE_SEC", 0.05)
+    ended: list[bool] = []
+
+    async def half() -> AsyncIterator[bytes]:
+        try:
+            yield b"{" * 70_000
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    answer = client.send("POST", path, content=half(), headers=KEY | {"Content-Type": kind})
+    assert answer.status_code == 400
+    assert ended == [True]
+    root = client.app.state.runtime.blobs.root
+    assert list((root / "raw" / ".staged").glob("*")) == []
 
 
 @pytest.mark.parametrize("path", ["/gold", "/videos", "/api/v1/gold", "/sop/videos"])

@@ -439,6 +439,7 @@ def test_one_envelope_for_every_failure(
     assert response.headers["X-Request-ID"] == "trace-1"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_a_harmful_request_id_is_replaced(service: Service) -> None:

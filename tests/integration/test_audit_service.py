@@ -106,6 +106,7 @@ def test_pages_go_back_in_time_without_a_gap(client: Caller, runtime: Runtime) -
         ("actor=token:admin", [3, 2, 1]),
         ("actor=nobody", []),
         ("outcome=failed", []),
+        ("outcome=refused", []),
         ("since=2020-01-01", [3, 2, 1]),
         ("since=2999-01-01T00:00:00%2B09:00", []),
         ("before=2020-01-01T00:00:00", []),
@@ -210,6 +211,7 @@ def test_the_file_is_sent_byte_for_byte(client: Caller, runtime: Runtime) -> Non
     _write(runtime, 1)
     answer = client.post("/audit/export").json()
     sent = client.get(f"/api/v1/audit/export/{answer['export_id']}/file")
+    assert sent.headers["Cache-Control"] == "no-store"
     assert sent.content == (runtime.blobs.root / answer["file_path"]).read_bytes()
     assert f"audit_export_{answer['export_id']}.json" in sent.headers["content-disposition"]
 

@@ -141,11 +141,11 @@ def test_a_mask_that_cannot_be_honoured_stops_the_start(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("part", ["sopilot.media.faces.MODEL_PATH", "cv2.data.haarcascades"])
 def test_a_missing_detector_stops_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    import cv2
-
-    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    monkeypatch.setattr(part, str(tmp_path / "none.tflite"))
     with pytest.raises(BadSettings, match="FACE_BLUR"):
         open_test_runtime(tmp_path, privacy_mask_enabled=True, privacy_face_blur=True)
+    assert not (tmp_path / "data").exists()

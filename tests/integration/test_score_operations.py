@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -378,7 +379,7 @@ def test_a_stream_follows_the_row_beats_and_ends_when_the_server_stops(
 
     async def follow() -> list[bytes]:
         response = await streams.score_stream(
-            service.runtime, str(score_id), 0.5, None, lambda: bool(stopping)
+            service.runtime, str(score_id), 0.5, None, lambda: bool(stopping), nullcontext()
         )
         found: list[bytes] = []
         async for part in response.body_iterator:  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import uvicorn
 from httpx import Client
 from service_parts import add, open_test_runtime, work, write_procedure
 
+from sopilot.api import limits
 from sopilot.api.app import create_app
 from sopilot.core.records import Actor, Role
 from sopilot.runtime import close_runtime
@@ -85,3 +86,23 @@ def test_a_client_that_leaves_does_not_hold_the_server(folder: Path) -> None:
         while server.server_state.connections and time.monotonic() < deadline:
             time.sleep(0.05)
         assert client.get("/score/1").json()["status"] == "queued"
+
+
+def test_one_address_holds_so_many_streams_and_no_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_STREAMS", 2)
+    address = "/score/1/stream"
+    with server_on(folder) as (client, _), client.stream("GET", address) as first:
+        with client.stream("GET", address) as second:
+            assert (first.status_code, second.status_code) == (200, 200)
+            refused = client.get(address)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMITED")
+            assert refused.headers["Retry-After"] == "5"
+        deadline = time.monotonic() + 10
+        status = 429
+        while status == 429 and time.monotonic() < deadline:
+            with client.stream("GET", address) as third:  # the server hears of the end in a moment
+                status = third.status_code
+            time.sleep(0.05)
+        assert status == 200

@@ -346,6 +346,47 @@ def test_killed_at_any_moment_it_loads_every_file_once(
     assert not list(inbox.parents[1].rglob(f"{FAILED}/**/*.mp4"))
 
 
+KILLED_BEFORE_THE_RECEIPT = """
+import os, signal
+from sopilot.library import watch
+from sopilot.cli.watch import main
+watch._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main()
+"""
+
+
+@pytest.mark.parametrize("is_video", [True, False])
+def test_killed_before_the_receipt_it_knows_the_file_again(
+    tmp_path: Path, clips: dict[str, Path], is_video: bool
+) -> None:
+    """The ingest ends, well or not, before the next watcher starts."""
+    inbox = tmp_path / "data/watch_inbox/task/trainee"
+    inbox.mkdir(parents=True)
+    content = clips["gold"].read_bytes() if is_video else b"no video at all\n" * 100
+    (inbox / "a.mp4").write_bytes(content)
+    close_runtime(open_test_runtime(tmp_path))
+    environment = os.environ | {
+        "SOPILOT_WATCH_POLL_SEC": "0.01",
+        "SOPILOT_WATCH_SETTLE_SEC": "0",
+        "SOPILOT_DATA_DIR": str(tmp_path / "data"),
+    }
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_RECEIPT]
+    killed = subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    runtime = open_test_runtime(tmp_path)
+    work(runtime, 1)
+    folder = runtime.settings.resolved_watch_dir
+    with Watcher(runtime, task_opener(runtime.settings), folder) as watcher:
+        rounds(watcher, 3)
+    assert rows(runtime) == [("task", "trainee", "a.mp4")]
+    [receipt] = receipts(watcher)
+    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, False)
+    assert receipt["status"] == ("completed" if is_video else "failed")
+    assert left_in(folder / PROCESSING) == []
+    assert bool(left_in(folder / FAILED)) is not is_video
+    close_runtime(runtime)
+
+
 def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[str, Path]) -> None:
     inbox = tmp_path / "here"
     (inbox / "task/gold").mkdir(parents=True)
@@ -370,6 +411,33 @@ def test_the_command_watches_the_folder_it_is_told(tmp_path: Path, clips: dict[s
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"watching {inbox}" in said.decode()
+
+
+def _serve(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the service, which is expected to stop by itself."""
+    command = [sys.executable, "-m", "sopilot.cli.app", "serve", "--port", "0", "--workers", "0"]
+    command += ["--data-dir", str(tmp_path / "data")]
+    environment = os.environ | {"SOPILOT_WATCH_ENABLED": "true"} | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_service_whose_watch_folder_is_taken_says_so_in_one_sentence(
+    watcher: Watcher, tmp_path: Path
+) -> None:
+    ended = _serve(tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("sopilot: INVALID_STATE: another program watches")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_service_whose_watch_folder_cannot_be_opened_says_so_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    ended = _serve(tmp_path, SOPILOT_WATCH_DIR=str(tmp_path / "file"))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"sopilot: TRANSIENT_ERROR: {tmp_path / 'file'} cannot be")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("area", [PROCESSING, PROCESSED, FAILED])
@@ -410,7 +478,7 @@ def test_a_damaged_receipt_is_written_anew(
     path.write_text(text, encoding="utf-8")
     watcher.scan()
     [receipt] = receipts(watcher)
-    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, True)
+    assert (receipt["video_id"], receipt["is_duplicate"]) == (1, False)
     assert len(rows(runtime)) == 1
 
 
@@ -419,4 +487,6 @@ def test_a_file_that_was_put_among_the_taken_ones_keeps_its_name(
 ) -> None:
     put(watcher, clips["gold"], f"{PROCESSING}/task/gold/by hand.mp4")
     watcher.scan()
-    assert rows(runtime) == [("task", "gold", "by hand.mp4")]
+    put(watcher, clips["swapped"], f"{PROCESSING}/task/gold/by hand.mp4")
+    watcher.scan()
+    assert rows(runtime) == [("task", "gold", "by hand.mp4")] * 2

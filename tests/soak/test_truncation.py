@@ -15,6 +15,7 @@ from sopilot.core.config import load_settings
 from sopilot.core.errors import InputError, MediaError, SopilotError
 from sopilot.core.records import Actor, Role, no_progress
 from sopilot.embed.base import VideoFeatures
+from sopilot.embed.open import COLOR_MOTION
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import JobState
 from sopilot.library.add import Upload, add_file
@@ -54,7 +55,13 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def arguments(path: Path, folder: Path) -> dict[str, Any]:
     settings = load_settings(data_dir=folder)
     return analysis_arguments(
-        settings, path, name="cut.mp4", sha256="0" * 64, role=Role.TRAINEE, folder=folder
+        settings,
+        path,
+        name="cut.mp4",
+        sha256="0" * 64,
+        role=Role.TRAINEE,
+        folder=folder,
+        backend=COLOR_MOTION,
     )
 
 

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sopilot import __version__
 from sopilot.api.auth import Gate
+from sopilot.api.bodies import BodyLimit
 from sopilot.api.boundary import ALIAS_PREFIXES, Boundary
 from sopilot.api.errors import install_error_handlers
 from sopilot.api.limits import RateLimit
@@ -34,7 +35,7 @@ from sopilot.api.routers import (
     videos,
 )
 from sopilot.core.config import Settings, load_settings
-from sopilot.core.errors import StoreError
+from sopilot.core.errors import SopilotError, StoreError
 from sopilot.core.log import get_logger
 from sopilot.core.records import Actor
 from sopilot.library.remove import sweep
@@ -79,12 +80,14 @@ def create_app(
     settings: Settings | None = None,
     *,
     runtime: Runtime | None = None,
+    watcher: Watcher | None = None,
     with_workers: bool = True,
 ) -> FastAPI:
     """The service; settings default to the environment's.
 
     runtime: handles that the caller has opened already, so that a data folder which cannot be used
     is reported before the service starts; they are closed at its end all the same.
+    watcher: likewise, a watcher that has entered its folder; without one the settings decide.
     with_workers: run the embedded pool; without it another process must work on the jobs.
     """
     settings = settings or (runtime.settings if runtime else load_settings())
@@ -96,12 +99,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from the Host header
-        lifespan=_lifespan(settings, runtime, with_workers=with_workers),
+        lifespan=_told(_lifespan(settings, runtime, watcher, with_workers=with_workers)),
     )
     app.state.settings = settings
     app.state.gate = Gate.of(settings)
     app.state.has_workers = with_workers and settings.score_workers > 0
     app.state.analytics_memo = Memo()
+    app.state.start_failure = None
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
         route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
@@ -111,6 +115,7 @@ def create_app(
         app.include_router(router)
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
+    app.add_middleware(BodyLimit)  # within the rate limit: a refused body counts
     app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429
     app.add_middleware(
         CORSMiddleware,
@@ -130,7 +135,9 @@ def create_app(
     return app
 
 
-def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) -> Lifespan:
+def _lifespan(
+    settings: Settings, given: Runtime | None, watcher: Watcher | None, *, with_workers: bool
+) -> Lifespan:
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         runtime = given if given is not None else await run_in_threadpool(open_runtime, settings)
@@ -142,7 +149,7 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
         try:
             if pool is not None:
                 await run_in_threadpool(pool.start)
-            with _watching(runtime):
+            with _watching(watcher or watcher_of(runtime)):
                 yield
         finally:
             if pool is not None:
@@ -155,15 +162,37 @@ def _lifespan(settings: Settings, given: Runtime | None, *, with_workers: bool) 
     return run
 
 
-@contextmanager
-def _watching(runtime: Runtime) -> Iterator[None]:
-    """Load what is put into the watch folder, where the settings ask for it."""
+def _told(lifespan: Lifespan) -> Lifespan:
+    """The same, but what stops it is kept for who started the server, which only logs it."""
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with lifespan(app):
+                yield
+        except SopilotError as error:
+            app.state.start_failure = error
+            raise
+
+    return run
+
+
+def watcher_of(runtime: Runtime) -> Watcher | None:
+    """The watcher that the settings ask for, not yet at its folder."""
     settings = runtime.settings
     if not settings.watch_enabled:
+        return None
+    return Watcher(runtime, task_opener(settings), settings.resolved_watch_dir)
+
+
+@contextmanager
+def _watching(watcher: Watcher | None) -> Iterator[None]:
+    """Load what is put into the watch folder, where there is a watcher for it."""
+    if watcher is None:
         yield
         return
     stop = threading.Event()
-    with Watcher(runtime, task_opener(settings), settings.resolved_watch_dir) as watcher:
+    with watcher:
         thread = threading.Thread(target=watch, args=(watcher, stop), name="watch", daemon=True)
         thread.start()
         try:

@@ -10,11 +10,13 @@ service by a name it controls.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from structlog.contextvars import get_contextvars
@@ -50,6 +52,8 @@ SECURITY_SCHEMES = {
     "Session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
 }
 """How credentials are sent, for the OpenAPI document."""
+_PRINCIPAL = "sopilot.principal"
+"""Where a request's scope keeps who it is: it is found out once."""
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _log = get_logger(__name__)
@@ -68,7 +72,8 @@ class Access(IntEnum):
 class Principal:
     """Who acts and with which role; request_id, ip: of the request, for the audit log.
 
-    session_ends: where a session's cookie says who it is, the moment of its end.
+    session_ends: where a session's cookie says who it is, the moment of its end. credential: the
+    configured one that came in the request's headers.
     """
 
     actor: str
@@ -76,6 +81,7 @@ class Principal:
     request_id: str | None = None
     ip: str | None = None
     session_ends: str | None = None
+    credential: Credential | None = field(default=None, repr=False, compare=False)
 
     @property
     def by(self) -> Actor:
@@ -108,6 +114,10 @@ class Gate:
     def address_of(self, request: HTTPConnection) -> str:
         """The client's address, see `client.client_address`."""
         return client_address(request, self.settings.trusted_proxies)
+
+    def hold_stream(self, request: HTTPConnection) -> AbstractContextManager[None]:
+        """Counts a stream against its client while it is open, see `Limits.hold_stream`."""
+        return self.limits.hold_stream(limit_key(self.address_of(request)))
 
 
 async def resolve(request: Request) -> Principal | None:
@@ -155,7 +165,8 @@ async def _by_header(gate: Gate, request: Request) -> Principal | None:
     if credential is not None:
         if credential.scheme == "basic":  # a browser adds these by itself, as it does a cookie
             _refuse_strange_page(gate, request)
-        return _principal(gate, request, credential.actor, credential.role)
+        who = _principal(gate, request, credential.actor, credential.role)
+        return replace(who, credential=credential)
     gate.limits.count_failure(key)
     who = _principal(gate, request, "unknown", "viewer")
     await run_in_threadpool(_record_failure, request, who, given.scheme)
@@ -226,7 +237,9 @@ def needs(least: Access) -> Check:
     """
 
     async def check(request: Request) -> Principal:
-        principal = await resolve(request)
+        if _PRINCIPAL not in request.scope:
+            request.scope[_PRINCIPAL] = await resolve(request)
+        principal = cast(Principal | None, request.scope[_PRINCIPAL])
         if principal is None:
             raise Unauthorized(
                 "no credentials; send a key in the X-API-Key header, a token as Authorization: "
@@ -237,6 +250,29 @@ def needs(least: Access) -> Check:
 
     check.least_role = least  # type: ignore[attr-defined]
     return check
+
+
+class GuardedRoute(APIRoute):
+    """A route that knows its caller before a byte of the body is read.
+
+    FastAPI reads and parses a body first and asks the dependencies afterwards: whoever may not
+    come in would be told what is wrong with the body.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of FastAPI, behind this route's own check where there is a body to read."""
+        handle = super().get_route_handler()
+        calls = [child.call for child in self.dependant.dependencies]
+        checks = [cast(Check, call) for call in calls if getattr(call, "least_role", 0)]
+        if self.body_field is None or not checks:
+            return handle
+
+        async def guarded(request: Request) -> Response:
+            for check in checks:
+                await check(request)
+            return await handle(request)
+
+        return guarded
 
 
 async def anyone() -> None:

@@ -7,6 +7,7 @@ form (docs/errors.md), `detail` is where clients of the older product look for t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -108,7 +109,7 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _sopilot_error(_request: Request, error: Exception) -> JSONResponse:
+def _sopilot_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SopilotError)
     if isinstance(error, errors.RateLimited):
         return rate_limited(error)
@@ -120,7 +121,15 @@ def _sopilot_error(_request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER_SEC)
     if status >= 500:
         _log.error("request.failed", code=error.code, message=error.message, exc_info=error)
-    return envelope(status, error.code, error.message, error.details, headers)
+    message = _without_place(error.message, request.app.state.settings.data_dir)
+    return envelope(status, error.code, message, error.details, headers)
+
+
+def _without_place(message: str, data_dir: Path) -> str:
+    """The message with names below the data folder: where that lies is not the client's business,
+    and the log has it."""
+    place = str(data_dir.resolve())
+    return message.replace(f"{place}/", "").replace(place, "the data folder")
 
 
 def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,5 @@
-"""How much one address may ask: requests per minute and second, wrong credentials per minute.
+"""How much one address may ask: requests per minute and second, wrong credentials per minute, and
+streams at a time.
 
 Counted in the memory of this process, which is bounded, by moving windows; a second server process
 would count for itself. Called for every request by `RateLimit`, and by `auth` where credentials
@@ -9,6 +10,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -33,6 +37,10 @@ _UNLIMITED = frozenset(
 MOST_ADDRESSES = 4096
 """Addresses that are counted apart within a minute; all beyond share one count."""
 
+MOST_STREAMS = 100
+"""Streams of events that one address may hold open: each reads the database again and again."""
+
+_STREAM_RETRY_SEC = 5
 _WINDOW_SEC = 60.0
 _OTHERS = "others"
 
@@ -43,6 +51,7 @@ class Limits:
     def __init__(self, settings: Settings) -> None:
         self._storage = MemoryStorage()
         self._limiter = MovingWindowRateLimiter(self._storage)
+        self._streams: Counter[str] = Counter()
         self._seen_sec: dict[str, float] = {}
         self._forgot_sec = time.monotonic()
         self._requests: tuple[RateLimitItem, ...] = ()
@@ -88,6 +97,22 @@ class Limits:
         """Wrong credentials came from an address."""
         if self._failures is not None:
             self._limiter.hit(self._failures, self._counter(key))
+
+    @contextmanager
+    def hold_stream(self, key: str) -> Iterator[None]:
+        """Count a stream of an address while it is open. Raises RateLimited."""
+        if self._streams[key] >= MOST_STREAMS:
+            raise RateLimited(
+                f"{MOST_STREAMS} streams are open from this address already; close one first",
+                {"retry_after_sec": _STREAM_RETRY_SEC},
+            )
+        self._streams[key] += 1
+        try:
+            yield
+        finally:
+            self._streams[key] -= 1
+            if not self._streams[key]:
+                del self._streams[key]
 
     def _counter(self, key: str) -> str:
         """The address, or what it shares with others where too many are counted already."""

@@ -427,8 +427,12 @@ def ingest_job(video: VideoRow, job: Job) -> IngestJobResponse:
 
 
 def ingest_failure(video: VideoRow, job: Job) -> SopilotError:
-    """The error that a failed or cancelled ingest job means to the client that waited for it."""
-    details = dict(job.error_details or {}) | {
+    """The error that a failed or cancelled ingest job means to the client that waited for it.
+
+    What the decoder wrote (stderr) is for the server's people: it names places on its disk.
+    """
+    kept = {key: value for key, value in (job.error_details or {}).items() if key != "stderr"}
+    details = kept | {
         "video_id": video.id,
         "ingest_job_id": job.uid,
         "status": str(video.status),

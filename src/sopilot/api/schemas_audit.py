@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from sopilot.ops.audit_export import AuditExport
 from sopilot.ops.audit_queries import JobType, TrailFilter
-from sopilot.store.audit import Action
+from sopilot.store.audit import Action, Outcome
 from sopilot.store.times import text_of
 
 
@@ -33,7 +33,7 @@ class TrailQuery(BaseModel):
     actor: Words = Field(default=None, description="As in the row, such as `token:api`.")
     task_id: Words = None
     resource: Words = Field(default=None, description="As in the row, such as `video:12`.")
-    outcome: Literal["ok", "failed", "denied"] | None = None
+    outcome: Outcome | None = None
     since: Moment = Field(default=None, description="ISO 8601; without a zone it is UTC.")
     before: Moment = Field(default=None, description="Excluded; as `since`.")
     before_seq: int | None = Field(

@@ -10,13 +10,16 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 
 from fastapi import Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
+from sopilot.api.errors import rate_limited
 from sopilot.api.schemas_scores import StreamEvent
-from sopilot.core.errors import ScoreNotFound, SopilotError
+from sopilot.core.errors import RateLimited, ScoreNotFound, SopilotError
 from sopilot.core.log import get_logger
 from sopilot.runtime import Runtime
 from sopilot.sop.queries import ScoreState, get_score_state
@@ -38,16 +41,33 @@ async def score_stream(
     poll_sec: float,
     last_event_id: str | None,
     is_stopping: Callable[[], bool],
+    hold: AbstractContextManager[None],
 ) -> Response:
     """The stream; 204, which tells browsers to come no more, for a client that heard the end.
 
-    Raises ScoreNotFound.
+    hold: entered while the stream is open; the answer is 429 where it raises RateLimited. Raises
+    ScoreNotFound.
     """
     state = await run_in_threadpool(_look, runtime, score)
     if last_event_id == _end_id(state) and state.status in _ENDS:
         return Response(status_code=204)
     events = _events(runtime, state, poll_sec, last_event_id, is_stopping)
-    return EventSourceResponse(events, headers=_HEADERS)
+    return _HeldStream(events, hold)
+
+
+class _HeldStream(EventSourceResponse):
+    """A stream that is counted while it is sent, however it ends."""
+
+    def __init__(self, events: AsyncIterator[bytes], hold: AbstractContextManager[None]) -> None:
+        super().__init__(events, headers=_HEADERS)
+        self._hold = hold
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._hold:
+                await super().__call__(scope, receive, send)
+        except RateLimited as error:
+            await rate_limited(error)(scope, receive, send)
 
 
 async def _events(

@@ -102,10 +102,7 @@ async def receive(request: Request, staged: StagedBlob) -> Received:
     limit = staged.max_bytes
     announced = int(request.headers.get("content-length") or 0)
     if limit is not None and announced > limit + _FORM_OVERHEAD_BYTES:
-        raise FileTooLarge(
-            f"the upload has {announced} bytes, allowed are {limit}; send a smaller file or raise "
-            "SOPILOT_MAX_UPLOAD_MB"
-        )
+        raise _too_large(announced, limit)
     kind, options = parse_options_header(request.headers.get("content-type"))
     try:
         if kind == b"multipart/form-data":
@@ -117,6 +114,13 @@ async def receive(request: Request, staged: StagedBlob) -> Received:
     raise BadUpload(
         f"the content type is {kind.decode(errors='replace')!r}; send a multipart form with the "
         "part `file`, or the bytes themselves as video/*"
+    )
+
+
+def _too_large(size_bytes: int, limit: int) -> FileTooLarge:
+    return FileTooLarge(
+        f"the upload has {size_bytes} bytes, allowed are {limit}; send a smaller file or raise "
+        "SOPILOT_MAX_UPLOAD_MB"
     )
 
 
@@ -153,8 +157,12 @@ async def _receive_form(request: Request, staged: StagedBlob, boundary: bytes | 
     sink = _Sink(staged)
     form = _Form(sink.take)
     parser = MultipartParser(boundary, form.callbacks())
+    limit, size_bytes = staged.max_bytes, 0
     try:
         async for block in request.stream():
+            size_bytes += len(block)  # also of what follows the last part, which nobody keeps
+            if limit is not None and size_bytes > limit + _FORM_OVERHEAD_BYTES:
+                raise _too_large(size_bytes, limit)
             parser.write(block)
             await sink.write_full_blocks()
         parser.finalize()

@@ -33,14 +33,10 @@ def backup(
         raise InputError(f"one target is enough, got {target} and {file}")
     from sopilot.cli.local import opened, requester
     from sopilot.core.config import load_settings
-    from sopilot.ops.backup import make_backup
-    from sopilot.store.audit import Action, record
+    from sopilot.ops.backup import record_backup
 
     with opened(load_settings(data_dir=data_dir)) as runtime:
-        made = make_backup(runtime, Path(target))
-        name = Path(made["path"]).name
-        with runtime.database.write() as connection:
-            record(connection, requester(), Action.BACKUP_MADE, f"backup:{name}")
+        made = record_backup(runtime, Path(target), requester())
     typer.echo(made["path"])
 
 

@@ -84,13 +84,14 @@ def film_one(planned: PlannedFilm, folder: Path) -> Path:
 
     from sopilot.evaluation.demo import film_planned
     from sopilot.evaluation.generated.film import write_film
+    from sopilot.store.whole_files import place, staged_file
 
     cv2.setNumThreads(1)  # the films are drawn side by side already
     path = folder / f"{planned.suite_seed:03d}-{planned.name}.mp4"
     if not path.exists():
-        staged = path.with_suffix(".part.mp4")
-        write_film(film_planned(planned), staged)
-        staged.replace(path)
+        with staged_file(folder, path.suffix) as staged:
+            write_film(film_planned(planned), staged)
+            place(staged, path)
     return path
 
 

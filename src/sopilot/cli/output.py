@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,24 +69,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a neighbour is written first, then renamed.
-
-    Raises DiskFull naming the folder and the reason.
-    """
+    """Write a whole file or nothing. Raises DiskFull naming the folder and the reason."""
     from sopilot.core.errors import DiskFull
+    from sopilot.store.whole_files import write_whole
 
-    staged = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_bytes(data)
-        staged.replace(path)
+        write_whole(path, lambda stream: stream.write(data))
     except OSError as error:
         raise DiskFull(
             f"cannot write {path}: {error.strerror}; choose a folder you may write to, with room"
         ) from error
-    finally:
-        with suppress(OSError):  # gone after the rename; a folder that is none holds nothing
-            staged.unlink(missing_ok=True)
 
 
 @contextmanager

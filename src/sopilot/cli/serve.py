@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sopilot.cli.options import DataDir
-from sopilot.cli.output import note
+from sopilot.cli.output import ExitCode, note
 
 if TYPE_CHECKING:
     import socket
+
+    from fastapi import FastAPI
 
 
 def serve(
@@ -20,10 +23,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Worker processes; 0 = none here.")] = None,
 ) -> None:
     """Run the service with its embedded workers."""
-    import uvicorn
-
-    from sopilot.api.app import create_app
-    from sopilot.core.config import load_settings, unknown_variables
+    from sopilot.api.app import create_app, watcher_of
+    from sopilot.core.config import load_settings
+    from sopilot.core.environment import unknown_variables
     from sopilot.core.log import configure_logging, get_logger
     from sopilot.runtime import open_runtime
 
@@ -32,12 +34,22 @@ def serve(
     for name, reason in unknown_variables().items():
         get_logger(__name__).warning("settings.unknown_variable", name=name, reason=reason)
     listener = _listen(settings.host, settings.port)
-    # Opened before the service starts: a data folder that cannot be used is one sentence here.
+    # Opened before the service starts: a data folder that cannot be used is one sentence here, and
+    # so is a watch folder that another program has.
     runtime = open_runtime(settings)
-    app = create_app(settings, runtime=runtime, with_workers=workers != 0)
-    address = f"http://{settings.host}:{listener.getsockname()[1]}"
-    note(f"listening on {address}")
-    note(f"data in {settings.data_dir.resolve()}; interactive documentation at {address}/docs")
+    watcher = watcher_of(runtime)
+    with watcher or nullcontext():
+        app = create_app(settings, runtime=runtime, watcher=watcher, with_workers=workers != 0)
+        address = f"http://{settings.host}:{listener.getsockname()[1]}"
+        note(f"listening on {address}")
+        note(f"data in {settings.data_dir.resolve()}; interactive documentation at {address}/docs")
+        _run(app, listener)
+
+
+def _run(app: FastAPI, listener: socket.socket) -> None:
+    """Serve until a signal. Raises the SopilotError that stopped the start, if one did."""
+    import uvicorn
+
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -47,7 +59,12 @@ def serve(
     )
     server = uvicorn.Server(config)
     app.state.is_stopping = lambda: server.should_exit
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as error:  # its code for a failed start is another one's here
+        if app.state.start_failure is None:
+            raise typer.Exit(ExitCode.FAILURE) from error
+        raise app.state.start_failure from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,7 +15,8 @@ def config(
     json_target: Annotated[str | None, typer.Option("--json", help="PATH or -")] = None,
 ) -> None:
     """Print the effective settings with their origin; secrets are masked."""
-    from sopilot.core.config import effective_settings, load_settings, unknown_variables
+    from sopilot.core.config import load_settings
+    from sopilot.core.environment import effective_settings, unknown_variables
 
     rows = effective_settings(load_settings(data_dir=data_dir))
     if json_target is not None:

@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment.
+"""Settings, read from the environment once; `core.environment` tells of them and passes it on.
 
 Every variable of the contract that exists today maps to one field; both documented names of a
 variable are aliases of the same field, the first one set wins. Nonsense stops the start.
@@ -10,7 +10,6 @@ import ipaddress
 import os
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sopilot.core.errors import BadSettings
 from sopilot.core.records import Limits
-from sopilot.core.unread import refusals, unread
+from sopilot.core.unread import refusals
 
 PREFIX = "SOPILOT_"
 
@@ -48,9 +47,6 @@ ADAPT_PLACEHOLDERS = ("job_id", "data_dir", "models_dir", "reports_dir", "since"
 _WORDS = {word: "true" for word in ("1", "true", "yes", "y", "on")} | {
     word: "false" for word in ("0", "false", "no", "n", "off")
 }
-
-# What follows a user's name in an address, to the last @; without an @ all but a plain port.
-_PASSWORD = re.compile(r"(://[^:/@]*:)(?![0-9]*(?:/|$))(?:.*(?=@)|[^@]*$)")
 
 
 def _default_data_dir() -> Path:
@@ -250,8 +246,8 @@ class Settings(BaseSettings):
     privacy_face_blur: bool = Field(
         default=False,
         description="Blur the faces that a detector finds; needs the mask enabled. Best effort: it"
-        " misses faces, blurs things that are none, and searches every frame, which takes many"
-        " times as long as decoding. What must not be seen needs a rectangle.",
+        " misses some faces, and searching takes several times as long as decoding. What must not"
+        " be seen needs a rectangle.",
     )
     privacy_keep_raw: bool = Field(
         default=True,
@@ -516,65 +512,3 @@ def variable_names(field_name: str) -> tuple[str, ...]:
     if isinstance(alias, AliasChoices):
         return tuple(str(choice) for choice in alias.choices)
     return (PREFIX + field_name.upper(),)
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveSetting:
-    """One setting in force: its winning variable name, shown value, and origin."""
-
-    name: str
-    value: str
-    origin: Literal["environment", "argument", "default"]
-
-
-def effective_settings(settings: Settings) -> list[EffectiveSetting]:
-    """Every setting with the variable that set it; secrets are shown as `********`."""
-    rows = []
-    for field_name in Settings.model_fields:
-        names = variable_names(field_name)
-        present = next((name for name in names if os.environ.get(name)), None)
-        given = field_name in settings.model_fields_set
-        origin: Literal["environment", "argument", "default"] = "default"
-        if given:
-            origin = "environment" if present else "argument"
-        value = getattr(settings, field_name)
-        rows.append(EffectiveSetting(present or names[0], _shown(value), origin))
-    return rows
-
-
-def _shown(value: Any) -> str:
-    """A value for the eye: lists joined, nothing for None, passwords in addresses masked."""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return _PASSWORD.sub(r"\1********", str(value))
-
-
-def child_environment(*, keeps_settings: bool = False) -> dict[str, str]:
-    """The environment for a process of ours that has no use for the service's secrets.
-
-    keeps_settings: without the server's secrets only; else without every setting of ours, so
-    that what a hostile video makes of the decoder finds no address or password.
-    """
-    hidden = SERVER_SECRETS if keeps_settings else ("database_url",)
-    secret = {name for field in hidden for name in variable_names(field)}
-    prefixes = () if keeps_settings else (PREFIX,)
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() not in secret and not name.upper().startswith(prefixes)
-    }
-
-
-def unknown_variables() -> dict[str, str]:
-    """SOPILOT_* variables of the environment that no field reads, and why; each deserves a
-    warning."""
-    read = {name for field in Settings.model_fields for name in variable_names(field)}
-    read |= {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
-    found = {}
-    for name in sorted(os.environ):
-        known = unread(name)
-        if name.startswith(PREFIX) and name not in read and not (known and known.is_refused):
-            found[name] = known.reason if known else "no setting reads it; check its spelling"
-    return found

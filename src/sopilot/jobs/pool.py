@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sopilot.core.config import child_environment
+from sopilot.core.environment import child_environment
 from sopilot.core.log import get_logger
 
 log = get_logger(__name__)

@@ -32,11 +32,15 @@ def enqueue(
     requested_by: str,
     queue: str = "default",
     max_attempts: int = 3,
+    uid: str | None = None,
 ) -> Job:
-    """Insert a queued job in the caller's transaction: it exists if and only if that commits."""
+    """Insert a queued job in the caller's transaction: it exists if and only if that commits.
+
+    uid: a lower-case UUID that the caller has drawn, to find the job by after a crash.
+    """
     now = now_text()
     values = {
-        "uid": str(uuid.uuid4()),
+        "uid": uid or str(uuid.uuid4()),
         "kind": kind,
         "queue": queue,
         "state": JobState.QUEUED,

@@ -42,13 +42,17 @@ OpenTask = Callable[[Connection, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What the sender wants with a file. is_forced: make a new row even for known bytes."""
+    """What the sender wants with a file. is_forced: make a new row even for known bytes.
+
+    job_uid: uid of the ingest job, if one is made; the sender finds it by that after a crash.
+    """
 
     task_id: str
     role: Role
     meta: UploadMeta = field(default_factory=UploadMeta)
     enforce_quality: bool = False
     is_forced: bool = False
+    job_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +194,21 @@ def _queue_again(
     runtime: Runtime, connection: Connection, known: VideoRow, upload: Upload, requested_by: str
 ) -> AddedVideo:
     queries.mark_processing(connection, known.id)
-    job = _queue(runtime, connection, known.id, requested_by)
+    job = _queue(runtime, connection, known.id, requested_by, upload.job_uid)
     video = queries.get_video(connection, known.id)
     return AddedVideo(video, job, is_duplicate=True, is_gate_wanted=upload.enforce_quality)
 
 
-def _queue(runtime: Runtime, connection: Connection, video_id: int, requested_by: str) -> Job:
+def _queue(
+    runtime: Runtime, connection: Connection, video_id: int, requested_by: str, uid: str | None
+) -> Job:
     job = jobs.enqueue(
         connection,
         INGEST_KIND,
         {"video_id": video_id},
         requested_by=requested_by,
         max_attempts=runtime.settings.job_max_retries + 1,
+        uid=uid,
     )
     queries.set_ingest_job(connection, video_id, job.id)
     return job
@@ -223,6 +230,6 @@ def _insert(
         meta=upload.meta,
         enforce_quality=upload.enforce_quality,
     )
-    job = _queue(runtime, connection, video_id, requested_by)
+    job = _queue(runtime, connection, video_id, requested_by, upload.job_uid)
     video = queries.get_video(connection, video_id)
     return AddedVideo(video, job, is_duplicate=False, is_gate_wanted=upload.enforce_quality)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sopilot.core.errors import SopilotError
 from sopilot.core.records import Limits, Producer, Progress, Role, plain
 from sopilot.embed.base import Embedder
-from sopilot.embed.open import choose_backend, embedder_named
+from sopilot.embed.open import embedder_named
 from sopilot.media.decode import FrameConsumer, run_pass
 from sopilot.media.keyframes import ThumbnailStrip
 from sopilot.media.mask import Mask, parse_mask
@@ -60,9 +60,19 @@ def is_masked(settings: Settings) -> bool:
 
 
 def analysis_arguments(
-    settings: Settings, path: Path, *, name: str, sha256: str, role: Role, folder: Path
+    settings: Settings,
+    path: Path,
+    *,
+    name: str,
+    sha256: str,
+    role: Role,
+    folder: Path,
+    backend: str,
 ) -> dict[str, Any]:
-    """The JSON-ready arguments of `analyze`; name: what messages call the file."""
+    """The JSON-ready arguments of `analyze`; name: what messages call the file.
+
+    backend: the embedder, by the name that a `Choice` gives it.
+    """
     mask = parse_mask(settings)
     return {
         "path": str(path),
@@ -72,7 +82,7 @@ def analysis_arguments(
         "folder": str(folder),
         "limits": plain(settings.limits),
         "mask": None if mask is None else plain(mask),
-        "embedder": choose_backend(settings).backend,
+        "embedder": backend,
     }
 
 

@@ -227,7 +227,13 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
         report = run_limited(
             _TARGET,
             analysis_arguments(
-                settings, path, name=name, sha256=video.sha256, role=video.role, folder=folder
+                settings,
+                path,
+                name=name,
+                sha256=video.sha256,
+                role=video.role,
+                folder=folder,
+                backend=runtime.choice.backend,
             ),
             memory_mb=settings.decoder_memory_mb,
             cpu_seconds=settings.decoder_cpu_seconds,

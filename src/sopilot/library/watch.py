@@ -3,8 +3,9 @@
 `<task>/<role>/name.mp4` says what a file is; with a task in the settings any place will do. A file
 that has stopped growing is moved to `.processing/`, loaded, and told of in `.processed/*.json`.
 When its ingest has ended well the moved file is deleted (the library has the bytes); else it lies
-in `.failed/` with the reason beside it. A file in `.processing/` is taken up again after a restart;
-the same bytes never make a second video (`library.add`). Called by `sopilot watch` and the service.
+in `.failed/` with the reason beside it. A taken file's name holds the uid of its ingest job to be:
+after a restart that tells whether it was loaded already, however the ingest went meanwhile. Called
+by `sopilot watch` and the service.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import errno
 import fcntl
 import json
 import os
+import re
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,26 +24,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sopilot.core.errors import Conflict, JobNotFound, SopilotError
+from sopilot.core.errors import Conflict, JobNotFound, SopilotError, VideoNotFound
 from sopilot.core.log import get_logger
 from sopilot.core.records import Actor, Role
 from sopilot.jobs.queries import get_job
-from sopilot.jobs.records import JobState
+from sopilot.jobs.records import Job, JobState
 from sopilot.jobs.stop import Stop
 from sopilot.library.add import OpenTask, Upload, add_file, name_of
+from sopilot.library.queries import get_video
 from sopilot.library.schemas import UploadMeta
 from sopilot.runtime import Runtime
 from sopilot.store.faults import file_fault
-from sopilot.store.times import now_text
+from sopilot.store.times import now_text, parse_text
+from sopilot.store.whole_files import write_whole
 
 WATCHER = Actor("watcher:folder", "operator")
 SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"})
 PROCESSING, PROCESSED, FAILED = ".processing", ".processed", ".failed"
-_MARK = "~"
-"""Between the moment a file was taken and its name."""
+_TAKEN = re.compile(
+    r"(?P<moment>\d{8}T\d{12})-(?P<job_uid>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})~"
+)
+"""What the name of a taken file begins with: when, and the ingest job that is made for it."""
+_MOMENT = "%Y%m%dT%H%M%S%f"
 _LONGEST_TASK = 128
 _LONGEST_NAME = 180
-"""Bytes. A name may have 255, with the moment before it and the ending of a receipt after it."""
+"""Bytes. A name may have 255, with the mark before it and the ending of a receipt after it."""
 
 _log = get_logger(__name__)
 
@@ -65,10 +73,12 @@ class Watcher:
     _lock: int | None = None
 
     def __enter__(self) -> Watcher:
-        """Make the folder and claim it.
+        """Make the folder and claim it, unless that is done.
 
         Raises Conflict where another watcher has it, StoreError where it cannot be made.
         """
+        if self._lock is not None:
+            return self
         try:
             for name in ("", PROCESSING, PROCESSED, FAILED):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -97,11 +107,15 @@ class Watcher:
 
         A database or disk that does not answer leaves a file where it is, for the next round.
         """
-        for path in self._files(self.folder / PROCESSING):
-            self._continue(path)
+        area = self.folder / PROCESSING
+        for path in self._files(area):
+            # One without our mark was put there by hand, and may bear the name of an earlier one.
+            ours = path if _TAKEN.match(path.name) else self._take(path, area)
+            if ours is not None:
+                self._continue(ours)
         taken = 0
         for path in self._at_rest():
-            moved = self._take(path)
+            moved = self._take(path, self.folder)
             if moved is not None:
                 self._continue(moved)
                 taken += 1
@@ -145,14 +159,14 @@ class Watcher:
                 if Path(entry.name).suffix.lower() in SUFFIXES:
                     yield Path(entry.path)
 
-    def _take(self, path: Path) -> Path | None:
-        """Move a file to where it is worked on; None when it cannot be moved."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        place = path.relative_to(self.folder).parent
+    def _take(self, path: Path, area: Path) -> Path | None:
+        """Move a file to its place among the taken ones; None when it cannot be moved."""
+        mark = f"{datetime.now(UTC).strftime(_MOMENT)}-{uuid.uuid4()}~"
+        place = path.relative_to(area).parent
         self._seen.pop(path, None)
         try:
             folder = self._own(PROCESSING, place)
-            target = folder / f"{stamp}{_MARK}{_short(path)}"
+            target = folder / f"{mark}{_short(path)}"
             path.rename(target)
         except OSError as error:
             _log.warning("watch.cannot_take", reason=error.strerror)
@@ -185,20 +199,33 @@ class Watcher:
             return
         task_id, role = wanted
         name = _text(_original_name(path))
-        upload = Upload(task_id, role, UploadMeta(original_filename=name))
-        added = add_file(self.runtime, path, upload, open_task=self.open_task, by=WATCHER)
         record = {
             "status": "queued",
             "source": "/".join([*map(_text, place.parts), name]),
             "task_id": task_id,
             "role": str(role),
-            "ingest_job_id": added.job.uid,
-            "queued_at": added.job.created_at,
-            "video_id": added.video.id,
-            "is_duplicate": added.is_duplicate,
         }
+        record |= self._loaded_before(path) or self._add(path, task_id, role, name)
         _write(receipt, record)
-        _log.info("watch.loaded", task_id=task_id, video_id=added.video.id)
+        _log.info("watch.loaded", task_id=task_id, video_id=record["video_id"])
+
+    def _add(self, path: Path, task_id: str, role: Role, name: str) -> dict[str, Any]:
+        """Add the video; what the receipt says of it."""
+        meta, (_, job_uid) = UploadMeta(original_filename=name), _mark_of(path)
+        upload = Upload(task_id, role, meta, job_uid=job_uid)
+        added = add_file(self.runtime, path, upload, open_task=self.open_task, by=WATCHER)
+        return _account(added.job, added.video.id, is_duplicate=added.is_duplicate)
+
+    def _loaded_before(self, path: Path) -> dict[str, Any] | None:
+        """What the receipt says of a file that a watcher added and was killed; None for others."""
+        taken_at, job_uid = _mark_of(path)
+        with self.runtime.database.read() as connection:
+            try:
+                job = get_job(connection, job_uid)
+                video = get_video(connection, int(job.payload["video_id"]))
+            except (JobNotFound, VideoNotFound):
+                return None
+        return _account(job, video.id, is_duplicate=parse_text(video.created_at) < taken_at)
 
     def _wanted(self, place: Path) -> tuple[str, Role] | str:
         """Task and role of a file by its folder, or why there are none."""
@@ -291,8 +318,24 @@ def _short(path: Path) -> str:
 
 
 def _original_name(path: Path) -> str:
-    """The name before the file was taken; its own where somebody put it there by hand."""
-    return path.name.partition(_MARK)[2] or path.name
+    """The name before the file was taken."""
+    return _TAKEN.sub("", path.name, count=1)
+
+
+def _mark_of(path: Path) -> tuple[datetime, str]:
+    """When a file was taken, and the uid of its ingest job."""
+    found = _TAKEN.match(path.name)
+    assert found is not None
+    return datetime.strptime(found["moment"], _MOMENT).replace(tzinfo=UTC), found["job_uid"]
+
+
+def _account(job: Job, video_id: int, *, is_duplicate: bool) -> dict[str, Any]:
+    return {
+        "ingest_job_id": job.uid,
+        "queued_at": job.created_at,
+        "video_id": video_id,
+        "is_duplicate": is_duplicate,
+    }
 
 
 def _read(receipt: Path) -> dict[str, Any] | None:
@@ -307,9 +350,5 @@ def _read(receipt: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     """Write a receipt whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()))

@@ -6,7 +6,7 @@ decoded frame; consumers with equal wishes share one conversion. Memory does not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -24,9 +24,10 @@ from sopilot.core.errors import DecodeError, InputError, NoFrames
 from sopilot.core.records import Progress, VideoInfo, no_progress
 from sopilot.media import mask as masks
 from sopilot.media.container import open_video
+from sopilot.media.face_cover import FaceCover, Shown
+from sopilot.media.faces import search_size
 from sopilot.media.mask import Mask
 from sopilot.media.probe import DEFAULT_FPS
-from sopilot.media.scaling import fit_size
 
 PixelFormat = Literal["bgr24", "gray"]
 
@@ -92,8 +93,8 @@ def run_pass(
     decoded, DecodeError when the file is damaged or much shorter than its container promises,
     and whatever `progress` raises. O(frames) time, O(1) memory.
     """
-    faces = _Faces(info) if mask is not None and mask.has_face_blur else None
-    feeds = _group(consumers, info, mask, faces)
+    feeds = _group(consumers, info, mask)
+    cover = _face_cover(info) if mask is not None and mask.has_face_blur else None
     clock = _Clock(info)
     damage = _Damage()
     pending: VideoFrame | None = None
@@ -101,7 +102,7 @@ def run_pass(
         for frame in _frames(container, stream, damage):
             start_sec = clock.place(frame)
             if pending is not None:
-                _feed(feeds, pending, clock.previous_sec, start_sec)
+                _feed(feeds, cover, pending, clock.previous_sec, start_sec)
             pending = frame
             if clock.frame_count % _PROGRESS_FRAMES == 0:
                 progress(min(1.0, start_sec / max(info.duration_sec, 1e-6)))
@@ -111,7 +112,8 @@ def run_pass(
                 "record or upload it again"
             )
         duration_sec = clock.end_sec(pending)
-        _feed(feeds, pending, clock.last_sec, duration_sec)
+        _feed(feeds, cover, pending, clock.last_sec, duration_sec)
+        _deliver(feeds, cover.rest() if cover is not None else ())
     _check_complete(path.name, info, duration_sec, clock.frame_count, damage)
     progress(1.0)
     return PassSummary(clock.frame_count, clock.first_sec, duration_sec, clock.is_vfr)
@@ -215,25 +217,12 @@ def _frames(
                 yield frame
 
 
-class _Faces:
-    """The faces of the frame in hand, searched once for all feeds."""
-
-    def __init__(self, info: VideoInfo) -> None:
-        from sopilot.media.faces import DETECTION_PX, FaceFinder
-
-        self._finder = FaceFinder()
-        self._rotation_deg = info.rotation_deg
-        self._size_px = fit_size(info.width_px, info.height_px, DETECTION_PX)
-        self._scaler = VideoReformatter()
-        self._frame: VideoFrame | None = None
-        self._mask = Mask(())
-
-    def mask_of(self, frame: VideoFrame) -> Mask:
-        """What to blur in the upright frame."""
-        if frame is not self._frame:
-            gray = _upright(self._scaler, frame, self._size_px, self._rotation_deg, "gray8")
-            self._frame, self._mask = frame, self._finder.find(gray)
-        return self._mask
+def _face_cover(info: VideoInfo) -> FaceCover:
+    size_px = search_size(info.width_px, info.height_px)
+    scaler = VideoReformatter()
+    return FaceCover(
+        size_px, lambda frame: _upright(scaler, frame, size_px, info.rotation_deg, "bgr24")
+    )
 
 
 def _upright(
@@ -279,30 +268,28 @@ class _Feed:
     pixel_format: PixelFormat
     rotation_deg: int
     mask: Mask | None
-    faces: _Faces | None
     consumers: list[FrameConsumer]
     scaler: VideoReformatter
     next_index: int = 0
 
-    def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def _convert(self, shown: Shown) -> NDArray[np.uint8]:
         """The frame at the wanted size and format, upright and masked."""
         # Sampled pictures are few: pay for area averaging, which does not alias.
         kernel = Interpolation.FAST_BILINEAR if self.rate_fps is None else Interpolation.AREA
         name = "bgr24" if self.pixel_format == "bgr24" else "gray8"
-        picture = _upright(self.scaler, frame, self.size_px, self.rotation_deg, name, kernel)
-        if self.faces is not None:
-            masks.apply(self.faces.mask_of(frame), picture)
-        if self.mask is not None:
-            masks.apply(self.mask, picture)
+        picture = _upright(self.scaler, shown.frame, self.size_px, self.rotation_deg, name, kernel)
+        for mask in (shown.faces, self.mask):
+            if mask is not None:
+                masks.apply(mask, picture)
         picture.flags.writeable = False
         return picture
 
-    def deliver(self, frame: VideoFrame, start_sec: float, end_sec: float) -> None:
-        """Give the frame, shown in [start, end), to every consumer that wants it."""
+    def deliver(self, shown: Shown) -> None:
+        """Give the frame to every consumer that wants it."""
         picture: NDArray[np.uint8] | None = None
-        for time_sec, takers in self._wishes(start_sec, end_sec):
+        for time_sec, takers in self._wishes(shown.start_sec, shown.end_sec):
             if takers and picture is None:
-                picture = self._convert(frame)
+                picture = self._convert(shown)
             for consumer in takers:
                 assert picture is not None
                 consumer.take(time_sec, picture)
@@ -323,9 +310,7 @@ def _wants(consumer: FrameConsumer, sample_index: int) -> bool:
     return not isinstance(consumer, SelectiveConsumer) or consumer.wants(sample_index)
 
 
-def _group(
-    consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | None, faces: _Faces | None
-) -> list[_Feed]:
+def _group(consumers: Sequence[FrameConsumer], info: VideoInfo, mask: Mask | None) -> list[_Feed]:
     feeds: dict[tuple[float | None, tuple[int, int], PixelFormat], _Feed] = {}
     for consumer in consumers:
         size_px, rate_fps = consumer.size_px(info), consumer.rate_fps
@@ -339,7 +324,6 @@ def _group(
                 consumer.pixel_format,
                 info.rotation_deg,
                 mask,
-                faces,
                 [],
                 VideoReformatter(),
             )
@@ -347,9 +331,24 @@ def _group(
     return list(feeds.values())
 
 
-def _feed(feeds: list[_Feed], frame: VideoFrame, start_sec: float, end_sec: float) -> None:
-    for feed in feeds:
-        feed.deliver(frame, start_sec, end_sec)
+def _feed(
+    feeds: list[_Feed],
+    cover: FaceCover | None,
+    frame: VideoFrame,
+    start_sec: float,
+    end_sec: float,
+) -> None:
+    """Deliver the frame; with a face cover, those frames that are ready now."""
+    if cover is None:
+        _deliver(feeds, (Shown(frame, start_sec, end_sec),))
+    else:
+        _deliver(feeds, cover.take(frame, start_sec, end_sec))
+
+
+def _deliver(feeds: list[_Feed], frames: Iterable[Shown]) -> None:
+    for shown in frames:
+        for feed in feeds:
+            feed.deliver(shown)
 
 
 def _check_complete(

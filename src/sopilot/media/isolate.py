@@ -60,7 +60,7 @@ def run_limited(
     child at once and passes on.
     """
     # Here, because this module is the child's too, which starts without the settings' imports.
-    from sopilot.core.config import child_environment
+    from sopilot.core.environment import child_environment
 
     request = {
         "target": target,

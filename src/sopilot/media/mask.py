@@ -24,7 +24,7 @@ Rect = tuple[float, float, float, float]
 # A blurred rectangle keeps this many cells on its longer side: too few to know a face or a text.
 _BLUR_CELLS = 4
 
-FACE_METHOD = "faces:haar-1"
+FACE_METHOD = "faces:blazeface-1"
 """Version of the face detection and blur; part of the fingerprint."""
 
 

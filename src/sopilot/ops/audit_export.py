@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.engine import canonical_json
 from sopilot.store.faults import file_fault
+from sopilot.store.whole_files import place_under_free_name, staged_file
 
 ALGORITHM = "hmac-sha256"
 MOST_ITEMS = 5000
@@ -162,29 +160,12 @@ def _record(runtime: Runtime, by: Actor, made: AuditExport) -> None:
 def _write(runtime: Runtime, payload: Mapping[str, Any]) -> Path:
     """Write a whole file under a name of its own, never over another."""
     folder = runtime.blobs.root / _FOLDER
-    staged = folder / f".{uuid.uuid4().hex}.part"
+    text = json.dumps(payload, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with staged.open("x", encoding="ascii") as stream:
-            stream.write(json.dumps(payload, indent=1, allow_nan=False) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        path = _claim_name(folder)
-        os.replace(staged, path)
+        with staged_file(folder) as staged:
+            staged.write_text(text, encoding="ascii")
+            stem = f"audit_export_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            return place_under_free_name(staged, stem, ".json")
     except OSError as error:
         raise file_fault(error, error.filename or folder) from error
-    finally:
-        staged.unlink(missing_ok=True)
-    return path
-
-
-def _claim_name(folder: Path) -> Path:
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    for number in count(1):
-        path = folder / f"audit_export_{stamp}{'' if number == 1 else f'-{number}'}.json"
-        try:
-            path.open("x").close()
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("count never ends")

@@ -27,14 +27,17 @@ from sqlalchemy import Connection, select
 from sopilot import __version__
 from sopilot.core.errors import DiskFull, InputError
 from sopilot.core.log import get_logger
+from sopilot.core.records import Actor
 from sopilot.library.queries import lock_deletions
 from sopilot.ops.queries import count_rows
 from sopilot.runtime import Runtime
+from sopilot.store.audit import Action, record
 from sopilot.store.blobs import blob_key
 from sopilot.store.faults import file_fault
 from sopilot.store.schema import stored_revision
 from sopilot.store.tables import derived, videos
 from sopilot.store.transfer import dump_rows
+from sopilot.store.whole_files import place_new, place_under_free_name, staged_file
 
 FORMAT = "sopilot-backup-1"
 DATABASE, MANIFEST = "sopilot.db", "manifest.json"
@@ -61,38 +64,78 @@ class Entry:
     sha256: str
 
 
-def backup_name() -> str:
-    """The name of a backup made now."""
-    return f"sopilot_backup_{datetime.now(UTC):%Y%m%d_%H%M%S}.zip"
+def record_backup(runtime: Runtime, target: Path | None, by: Actor) -> dict[str, Any]:
+    """Make a backup and record it in the audit log; see `make_backup`.
+
+    A backup that cannot be recorded is removed again.
+    """
+    made = make_backup(runtime, target)
+    path = Path(made["path"])
+    try:
+        with runtime.database.write() as connection:
+            figures = {"file_count": len(made["files"])}
+            record(connection, by, Action.BACKUP_MADE, f"backup:{path.name}", detail=figures)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return made
 
 
-def make_backup(runtime: Runtime, target: Path) -> dict[str, Any]:
+def make_backup(runtime: Runtime, target: Path | None) -> dict[str, Any]:
     """Write a backup to a path, or into a folder under a name of its own; the manifest and `path`.
 
-    Raises InputError for a target that exists or lies among the data, DiskFull, StoreError; then
-    nothing is left at the target.
+    target: None = the folder `backups` of the data folder. Raises InputError for a target that
+    exists or lies among the data, DiskFull, StoreError; then nothing is left at the target.
     """
     root = runtime.blobs.root
-    target = (target / backup_name() if target.is_dir() else target).resolve()
-    if target.exists():
-        raise InputError(f"{target.name} exists already; name a new file or a folder")
-    if target.is_relative_to(root) and target.parent != root / "backups":
-        raise InputError("a backup must not lie among the data; name a place outside of it")
-    staged = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    target = (root / "backups" if target is None else target).resolve()
+    folder, path = _place_of(target, root)
     stage = root / _STAGE / uuid.uuid4().hex
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         stage.mkdir(parents=True)
         manifest = _freeze(runtime, stage)
-        _require_room(stage, target.parent)
-        entries = _write_zip(stage, staged, manifest)
-        os.replace(staged, target)
+        _require_room(stage, folder)
+        with staged_file(folder) as staged:
+            entries = _write_zip(stage, staged, manifest)
+            path = _put(staged, path)
     except OSError as error:
         raise file_fault(error, error.filename or target) from error
     finally:
-        staged.unlink(missing_ok=True)
         shutil.rmtree(stage, ignore_errors=True)
-    return manifest | {"files": [asdict(item) for item in entries], "path": str(target)}
+    return manifest | {"files": [asdict(item) for item in entries], "path": str(path)}
+
+
+def _place_of(target: Path, root: Path) -> tuple[Path, Path | None]:
+    """The folder of a new backup, and its path where the target names one. Raises InputError."""
+    if target.is_dir() or target == root / "backups":
+        folder, path = target, None
+    elif target.exists():
+        raise _taken(target)
+    else:
+        folder, path = target.parent, target
+    if folder.is_relative_to(root) and folder != root / "backups":
+        raise InputError("a backup must not lie among the data; name a place outside of it")
+    return folder, path
+
+
+def _put(staged: Path, path: Path | None) -> Path:
+    if path is None:
+        return place_under_free_name(staged, _stem(), ".zip")
+    try:
+        place_new(staged, path)
+    except FileExistsError as error:  # made by somebody else meanwhile
+        raise _taken(path) from error
+    return path
+
+
+def _taken(target: Path) -> InputError:
+    return InputError(f"{target.name} exists already; name a new file or a folder")
+
+
+def _stem() -> str:
+    """What the name of a backup made now begins with."""
+    return f"sopilot_backup_{datetime.now(UTC):%Y%m%d_%H%M%S}"
 
 
 def _freeze(runtime: Runtime, stage: Path) -> dict[str, Any]:
@@ -180,6 +223,4 @@ def _write_zip(stage: Path, staged: Path, manifest: dict[str, Any]) -> list[Entr
             entries.append(Entry(name, path.stat().st_size, digest.hexdigest()))
         files = [asdict(item) for item in entries]
         archive.writestr(MANIFEST, json.dumps(manifest | {"files": files}, indent=1))
-    with staged.open("rb") as stream:
-        os.fsync(stream.fileno())
     return entries

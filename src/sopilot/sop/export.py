@@ -1,13 +1,16 @@
 """Completed scores as CSV lines, in pieces, newest first. Called by the service.
 
 Spreadsheets run a cell that begins like a formula: such texts get an apostrophe in front, which
-they show as text. Source of the rule: OWASP, CSV injection.
+they show as text. Where a spreadsheet takes another character than the comma to part cells (`;` in
+many countries), a text may begin a cell in its middle: it gets one there too. Source of the rule:
+OWASP, CSV injection.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -41,6 +44,7 @@ COLUMNS = (
     "finished_at",
 )
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_BEGINS_INSIDE = re.compile(r"""([;,|\t\r\n]["' ]*)(?=[=+\-@＝＋－＠])""")
 
 
 def csv_lines(runtime: Runtime, chosen: ExportFilter) -> Iterator[str]:
@@ -77,7 +81,7 @@ def safe_cell(value: object) -> object:
     if value is None:
         return ""
     if isinstance(value, str):
-        plain = value.replace("\x00", "")
+        plain = _BEGINS_INSIDE.sub(r"\1'", value.replace("\x00", ""))
         return f"'{plain}" if plain.lstrip(" ").startswith(_RISKY) else plain
     return value
 

@@ -22,7 +22,7 @@ from sopilot.sop.evaluate import evaluate
 from sopilot.sop.fates import step_fates
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.training import adopt, train
-from sopilot.store.audit import Action, record
+from sopilot.store.audit import Action, Outcome, record
 from sopilot.store.tallies import Tally, observe
 
 
@@ -94,7 +94,7 @@ def announce(
 
 
 def audit(
-    connection: Connection, action: Action, row: ScoreRow, outcome: str, detail: dict[str, Any]
+    connection: Connection, action: Action, row: ScoreRow, outcome: Outcome, detail: dict[str, Any]
 ) -> None:
     """Record what the worker did with a score."""
     record(

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import IO
 
-from sopilot.core.config import ADAPT_PLACEHOLDERS, Settings, child_environment
+from sopilot.core.config import ADAPT_PLACEHOLDERS, Settings
+from sopilot.core.environment import child_environment
 from sopilot.core.errors import ModelError
 from sopilot.core.records import Progress
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, func, select, text
 
@@ -58,6 +58,10 @@ class Action(StrEnum):
     SERVICE_STOPPED = "service.stopped"
 
 
+Outcome = Literal["ok", "failed", "refused"]
+"""How an action ended; refused: the service did not let it happen."""
+
+
 def record(
     connection: Connection,
     by: Actor,
@@ -65,7 +69,7 @@ def record(
     resource: str,
     *,
     task_id: str | None = None,
-    outcome: str = "ok",
+    outcome: Outcome = "ok",
     detail: Mapping[str, Any] | None = None,
 ) -> int:
     """Append a row in the caller's transaction; its sequence number.

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sopilot.core.errors import StoreError
 from sopilot.store.faults import file_fault
 from sopilot.store.vectors import Collection, Hit, PointFilter, Points
+from sopilot.store.whole_files import STAGED, place, write_whole
 
 LEAST_DEAD_ROWS = 4096
 """Fewer rows that nobody points to are not worth a new file."""
@@ -133,7 +134,7 @@ class VectorFiles:
                 change = now.change + 1
                 table["change"][table["change"] == 0] = change
                 rows = f"rows-{change}.f32"
-                _rename(staged, folder / rows)
+                place(staged, folder / rows)
                 _switch(folder, _Current(change, rows, "", count), table)
         finally:
             staged.unlink(missing_ok=True)
@@ -304,28 +305,9 @@ def _merged(
 def _switch(folder: Path, following: _Current, table: NDArray[Any]) -> None:
     """Make a new state the present one, then remove the files of the older ones."""
     points = f"points-{following.change}.npy"
-    _write_whole(folder / points, lambda stream: np.save(stream, table, allow_pickle=False))
+    write_whole(folder / points, lambda stream: np.save(stream, table, allow_pickle=False))
     stated = asdict(following) | {"points": points}
-    _write_whole(folder / "current.json", lambda s: s.write(json.dumps(stated).encode()))
-    for path in folder.glob("*-*"):
-        is_staged = path.name.startswith("staged-")  # another process may be at work on it
-        if path.name not in {points, following.rows} and not is_staged:
+    write_whole(folder / "current.json", lambda s: s.write(json.dumps(stated).encode()))
+    for path in (*folder.glob("rows-*"), *folder.glob("points-*"), *folder.glob(STAGED)):
+        if path.name not in {points, following.rows}:
             path.unlink(missing_ok=True)
-
-
-def _write_whole(path: Path, write: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
-        write(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    _rename(part, path)
-
-
-def _rename(source: Path, target: Path) -> None:
-    source.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

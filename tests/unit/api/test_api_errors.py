@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from sopilot.api.errors import STATUS, status_of
+from sopilot.api.schemas import ingest_failure
 from sopilot.core import errors
 from sopilot.core.errors import SopilotError, error_from_record, error_tree
 
@@ -53,3 +57,15 @@ def test_a_stored_error_becomes_the_class_of_its_code() -> None:
 
 def test_an_unknown_code_still_gives_an_error() -> None:
     assert type(error_from_record("FROM_THE_FUTURE", "?", {})) is SopilotError
+
+
+def test_what_the_decoder_wrote_is_not_sent_to_the_client() -> None:
+    details = {"exit_code": -11, "stderr": 'File "/srv/sopilot/decode.py"'}
+    video: Any = SimpleNamespace(id=7, status="failed")
+    job: Any = SimpleNamespace(
+        uid="u", error_code="UNDECODABLE_VIDEO", error_message="crashed", error_details=details
+    )
+    error = ingest_failure(video, job)
+    assert (error.code, error.message) == ("UNDECODABLE_VIDEO", "crashed")
+    assert (error.details["exit_code"], error.details["video_id"]) == (-11, 7)
+    assert "/srv" not in repr(error.details)

@@ -103,6 +103,15 @@ def test_a_body_over_the_limit_is_refused_while_it_streams(tmp_path: Path, kind:
     assert left_over(tmp_path) == []
 
 
+def test_what_follows_the_last_part_counts_too(tmp_path: Path) -> None:
+    body = form(part("file", VIDEO, "a.mp4"))
+    endless = [body, *[b"x" * 65_536] * 17]
+    with pytest.raises(FileTooLarge, match="1048576"):
+        send(tmp_path, make_request(endless, FORM))
+    data, _ = send(tmp_path, make_request(endless[:15], FORM))
+    assert data == VIDEO
+
+
 def test_an_announced_length_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
     request = make_request([], "video/mp4", content_length="9000000")
     with pytest.raises(FileTooLarge, match="9000000"):

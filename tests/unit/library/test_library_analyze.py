@@ -10,7 +10,7 @@ from sopilot.core.config import Settings, load_settings
 from sopilot.core.errors import BadUpload, SopilotError
 from sopilot.core.records import Role, no_progress
 from sopilot.embed.base import comparison_key
-from sopilot.embed.open import open_embedder
+from sopilot.embed.open import COLOR_MOTION, open_embedder
 from sopilot.library.analyze import (
     analysis_arguments,
     analyze,
@@ -52,6 +52,7 @@ def test_a_refusal_names_the_senders_file_not_ours(tmp_path: Path, content: byte
         sha256=path.name,
         role=Role.TRAINEE,
         folder=tmp_path,
+        backend=COLOR_MOTION,
     )
     with pytest.raises(SopilotError, match=r"shift 7\.mp4") as caught:
         analyze(arguments, no_progress)

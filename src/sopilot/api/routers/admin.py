@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter, Request
 
-from sopilot.api.auth import Admin, Operator
+from sopilot.api.auth import Admin, GuardedRoute, Operator
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.queues import read_queues
 from sopilot.api.schemas_admin import BackupMade, DatabaseFigures, Optimized, QueueResponse
 from sopilot.ops import queries
-from sopilot.ops.backup import backup_name, make_backup
+from sopilot.ops.backup import record_backup
 from sopilot.store.audit import Action, record
 
-router = APIRouter(tags=["administration"])
+router = APIRouter(tags=["administration"], route_class=GuardedRoute)
 
 
 @router.get("/admin/db-stats", summary="Figures of the database", responses=failures())
@@ -27,13 +29,14 @@ def get_db_stats(_: Admin, runtime: RuntimeDep) -> DatabaseFigures:
 @router.post("/admin/backup", summary="Back up the data", responses=failures(409, 422))
 def backup(who: Admin, runtime: RuntimeDep) -> BackupMade:
     """A backup in the folder `backups` of the data folder; recorded in the audit log."""
-    folder = runtime.blobs.root / "backups"
-    name = backup_name()
-    made = make_backup(runtime, folder / name)
-    figures = {"file_count": len(made["files"])}
-    with runtime.database.write() as connection:
-        record(connection, who.by, Action.BACKUP_MADE, f"backup:{name}", detail=figures)
-    return BackupMade(name=name, backup_path=name, timestamp=made["created_at"], **figures)
+    made = record_backup(runtime, None, who.by)
+    name = Path(made["path"]).name
+    return BackupMade(
+        name=name,
+        backup_path=name,
+        timestamp=made["created_at"],
+        file_count=len(made["files"]),
+    )
 
 
 @router.post("/admin/optimize", summary="Tidy the database", responses=failures())

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from sopilot.api.auth import Access, Operator, Principal, Viewer
+from sopilot.api.auth import Access, GuardedRoute, Operator, Principal, Viewer
 from sopilot.api.deps import RuntimeDep, answer, failures
 from sopilot.api.schemas_analytics import (
     AnalyticsResponse,
@@ -30,7 +30,7 @@ from sopilot.sop.analytics_queries import ScoreFilter
 from sopilot.sop.memo import Memo
 from sopilot.sop.period import MAX_DAYS, read_period
 
-router = APIRouter(tags=["analytics"], prefix="/analytics")
+router = APIRouter(tags=["analytics"], prefix="/analytics", route_class=GuardedRoute)
 
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
 OperatorId = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse
 
-from sopilot.api.auth import Access, Admin, Viewer, require
+from sopilot.api.auth import Access, Admin, GuardedRoute, Viewer, require
 from sopilot.api.deps import RuntimeDep, answer, failures
 from sopilot.api.schemas_audit import (
     AuditExportMade,
@@ -19,7 +19,7 @@ from sopilot.api.schemas_audit import (
 from sopilot.ops.audit_export import ID_PATTERN, MOST_ITEMS, export_trail, find_export
 from sopilot.ops.audit_trail import read_trail
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = APIRouter(prefix="/audit", tags=["audit"], route_class=GuardedRoute)
 
 ExportId = Annotated[str, Path(pattern=ID_PATTERN, description="From POST /audit/export.")]
 _FILE: dict[int | str, dict[str, Any]] = {

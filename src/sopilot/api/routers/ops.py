@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from sopilot import __version__
 from sopilot.api import health
-from sopilot.api.auth import Anyone, MaybePrincipal, Monitor
+from sopilot.api.auth import Anyone, GuardedRoute, MaybePrincipal, Monitor
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.metrics import CONTENT_TYPE, render_metrics
 from sopilot.api.schemas import (
@@ -19,7 +19,7 @@ from sopilot.api.schemas import (
     StatusResponse,
 )
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=GuardedRoute)
 
 
 @router.get("/", summary="Where to look")

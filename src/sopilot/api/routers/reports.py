@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse
 
-from sopilot.api.auth import Viewer
+from sopilot.api.auth import GuardedRoute, Viewer
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.reports import pdf_response, report_pdf_response, report_response
 from sopilot.report.analytics import render_analytics_pdf
@@ -16,7 +16,7 @@ from sopilot.report.wording import Language
 from sopilot.sop.analytics_page import analytics_report
 from sopilot.sop.period import MAX_DAYS
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(tags=["reports"], route_class=GuardedRoute)
 
 ScoreId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
 Lang = Annotated[Language, Query(description="Language of the report.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from sopilot.api.auth import Admin, Operator, Viewer
+from sopilot.api.auth import Admin, GuardedRoute, Operator, Viewer
 from sopilot.api.deps import RuntimeDep, TaskId, answer, failures
 from sopilot.api.routers.scores import ScoreId
 from sopilot.api.schemas import WeightsRequest, score_job
@@ -27,7 +27,7 @@ from sopilot.sop.evaluate import ScoreOrder, submit_all, submit_ensemble
 from sopilot.sop.rescore import rescore_task
 from sopilot.sop.soft_distance import soft_distance
 
-router = APIRouter(tags=["scores"])
+router = APIRouter(tags=["scores"], route_class=GuardedRoute)
 
 
 @router.post("/score/batch", summary="Score many pairs", responses=failures(422))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from sopilot.api.auth import Operator, Viewer
+from sopilot.api.auth import Gate, GuardedRoute, Operator, Viewer
 from sopilot.api.deps import RuntimeDep, answer, failures
 from sopilot.api.routers.scores import ScoreId
 from sopilot.api.schemas import ScoreJobResponse, score_job
@@ -29,7 +29,7 @@ from sopilot.sop.result_row import completed
 from sopilot.sop.reviews import review_score
 from sopilot.sop.schemas import Decision
 
-router = APIRouter(tags=["scores"])
+router = APIRouter(tags=["scores"], route_class=GuardedRoute)
 
 Text = Annotated[str | None, Query(max_length=128)]
 _CSV: dict[int | str, dict[str, Any]] = {
@@ -142,4 +142,5 @@ async def stream_score(
     """Server-sent events: `status` on every change, then `done`; `error` if the score is deleted.
     A client that sends `Last-Event-ID` goes on where it was."""
     is_stopping = lambda: bool(request.app.state.is_stopping())  # noqa: E731
-    return await score_stream(runtime, job_id, poll_interval, last_event_id, is_stopping)
+    hold = cast(Gate, request.app.state.gate).hold_stream(request)
+    return await score_stream(runtime, job_id, poll_interval, last_event_id, is_stopping, hold)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
-from sopilot.api.auth import Operator, Viewer
+from sopilot.api.auth import GuardedRoute, Operator, Viewer
 from sopilot.api.deps import Offset, RuntimeDep, answer, failures
 from sopilot.api.schemas import (
     ScoreJobResponse,
@@ -21,7 +21,7 @@ from sopilot.sop.evaluate import ScoreOrder, resubmit, submit
 from sopilot.sop.jobs import cancel_recorder
 from sopilot.worker import kinds_of
 
-router = APIRouter(tags=["scores"])
+router = APIRouter(tags=["scores"], route_class=GuardedRoute)
 
 ScoreId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sopilot.api.auth import Viewer
+from sopilot.api.auth import GuardedRoute, Viewer
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.schemas_search import SearchResponse, search_response
 from sopilot.core.errors import InputError
 from sopilot.sop.search import similar_moments
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], route_class=GuardedRoute)
 
 ClipNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="Clip, counted from 0.")]
 

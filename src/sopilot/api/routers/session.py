@@ -6,15 +6,14 @@ from typing import cast
 
 from fastapi import APIRouter, Request, Response
 
-from sopilot.api.auth import SESSION_COOKIE, Gate, Principal, Viewer
+from sopilot.api.auth import SESSION_COOKIE, Gate, GuardedRoute, Principal, Viewer
 from sopilot.api.client import is_https
-from sopilot.api.credentials import given_in, match
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.schemas_session import SessionResponse
 from sopilot.store.audit import Action, record
 from sopilot.store.sessions import close_session, open_session
 
-router = APIRouter(tags=["session"])
+router = APIRouter(tags=["session"], route_class=GuardedRoute)
 
 
 @router.get("/session", summary="Who am I", responses=failures())
@@ -31,11 +30,10 @@ def post_session(
 
     Without credentials to hold (an open service, or a session already) no cookie is set.
     """
-    gate = cast(Gate, request.app.state.gate)
-    given = given_in(request.headers)
-    credential = match(gate.credentials, given) if given is not None else None
+    credential = who.credential
     if credential is None:
         return _answer(who, who.session_ends)
+    gate = cast(Gate, request.app.state.gate)
     hours = gate.settings.session_hours
     with runtime.database.write() as connection:
         token, ends = open_session(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sopilot.api.auth import Admin, Viewer
+from sopilot.api.auth import Admin, GuardedRoute, Viewer
 from sopilot.api.deps import Offset, RuntimeDep, SettingsDep, TaskId, failures
 from sopilot.api.schemas import (
     StepsDeleted,
@@ -30,7 +30,7 @@ from sopilot.sop import queries, tasks, versions
 from sopilot.sop.proposal import propose_for_task
 from sopilot.sop.steps import parse_steps
 
-router = APIRouter(tags=["tasks"])
+router = APIRouter(tags=["tasks"], route_class=GuardedRoute)
 
 
 @router.get("/tasks", summary="List tasks", responses=failures())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from sopilot.api.auth import Admin, Viewer
+from sopilot.api.auth import Admin, GuardedRoute, Viewer
 from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.schemas_training import (
     NightlyStatus,
@@ -20,7 +20,7 @@ from sopilot.api.schemas_training import (
 from sopilot.sop.training import request
 from sopilot.sop.training_queries import get_training
 
-router = APIRouter(prefix="/train", tags=["training"])
+router = APIRouter(prefix="/train", tags=["training"], route_class=GuardedRoute)
 
 TrainingId = Annotated[str, Path(max_length=36, description="UUID or integer id.")]
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import FileResponse
 
 from sopilot.api import ingest
-from sopilot.api.auth import Access, Admin, Operator, Viewer, require
+from sopilot.api.auth import Access, Admin, GuardedRoute, Operator, Viewer, require
 from sopilot.api.deps import Offset, RuntimeDep, TaskId, answer, failures
 from sopilot.api.files import video_file
 from sopilot.api.schemas import (
@@ -36,7 +36,7 @@ from sopilot.library.schemas import VideoFilter, VideoStatus
 from sopilot.sop.forget import change_video, delete_video
 from sopilot.sop.tasks import get_profile
 
-router = APIRouter(tags=["videos"])
+router = APIRouter(tags=["videos"], route_class=GuardedRoute)
 
 VideoId = Annotated[str, Path(max_length=36, description="Integer id or UUID.")]
 
