@@ -86,7 +86,7 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
         for gold in golds
     ]
     alike = all(repeats_alike(gold.features, evidence.trainee) for gold in golds)
-    levels = unlikeness(beyond, outcomes, tuple(golds[0].parts), with_motion=alike)
+    levels = unlikeness(beyond, tuple(golds[0].parts), outcomes, with_motion=alike)
     if evidence.reading.shaken is not None:
         levels = levels + evidence.reading.shaken[[slot.step for slot in slots]]
     ratios = np.array([slot.likeness for slot in slots])

@@ -130,15 +130,15 @@ def _unexplained(
     columns: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """(n,) squared rest of values (n, 3) after the best nearby change, weaker or stronger."""
-    rest = np.full(len(values), np.inf, np.float32)
     squares = (values**2).sum(-1)
+    rest = squares
     for down in range(2 * REACH_PX + 1):
         for right in range(2 * REACH_PX + 1):
             there = padded[rows + down, columns + right]
             product, size = (values * there).sum(-1), (there**2).sum(-1)
             gain = np.clip(product / np.maximum(size, 1e-6), *GAINS)
             rest = np.minimum(rest, squares - 2 * gain * product + gain**2 * size)
-    return rest
+    return np.asarray(rest, np.float32)
 
 
 def _padded(change: Change) -> NDArray[np.float32]:

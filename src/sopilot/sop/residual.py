@@ -116,8 +116,8 @@ def excess(beyond: Table) -> Table:
 
 def unlikeness(
     beyond: Sequence[Table],
-    outcomes: Sequence[NDArray[np.float64]],
     parts: Sequence[str],
+    outcomes: Sequence[NDArray[np.float64]] = (),
     with_motion: bool = True,
 ) -> NDArray[np.float64]:
     """(steps,) how unlike every gold: per gold the mean of the largest parts' excess in units of
@@ -125,13 +125,14 @@ def unlikeness(
     nothing can be said.
 
     beyond: per gold (parts, steps) distances less their nulls; outcomes: likewise (steps,), see
-    `sop.outcome`. A step that is nearer to the gold than good work is in everything is not unlike
-    it, however much nearer the others are.
+    `sop.outcome`; none = not known. A step that is nearer to the gold than good work is in
+    everything is not unlike it, however much nearer the others are.
     """
     used = np.array([with_motion or name not in MOTION for name in parts])
     spread = SPREAD_MORE_GOLDS if len(beyond) > 1 else SPREAD_ONE_GOLD
     per_gold = []
-    for table, outcome in zip(beyond, outcomes, strict=True):
+    for number, table in enumerate(beyond):
+        outcome = outcomes[number] if outcomes else np.full(table.shape[1], np.nan)
         scaled = np.sort(np.nan_to_num(excess(table) / spread, nan=0.0)[used], axis=0)
         level = scaled[-TOP_PARTS:].mean(axis=0)
         away = np.nan_to_num(excess(outcome[None])[0], nan=0.0)

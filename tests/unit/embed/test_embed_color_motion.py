@@ -108,6 +108,7 @@ def test_no_frame_is_an_error() -> None:
         features_of([])
 
 
+BLOCKS = ("crop", "layout", "rhythm", "scene")
 FRAMED = tuple(f"crop~{number}" for number in range(1, 9))
 
 
@@ -119,10 +120,10 @@ FRAMED = tuple(f"crop~{number}" for number in range(1, 9))
 def test_golds_carry_more_views_than_trainees(
     made: VideoFeatures, rerecordings: tuple[str, ...], framings: tuple[str, ...]
 ) -> None:
-    shown = {block + tail for block in ("crop", "layout", "rhythm") for tail in ("", *rerecordings)}
+    shown = {block + tail for block in BLOCKS for tail in ("", *rerecordings)}
     assert set(made.blocks) == shown | set(framings)
     assert made.framings("crop") == framings
-    for block in ("crop", "layout", "rhythm"):
+    for block in BLOCKS:
         assert made.rerecordings(block) == tuple(block + tail for tail in rerecordings)
 
 
@@ -132,7 +133,8 @@ def test_what_a_trainee_carries_is_the_same_in_a_gold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "floor", "least"), [("crop", 0.03, 0.4), ("layout", 0.02, 0.8), ("rhythm", 0.02, 0.4)]
+    ("name", "floor", "least"),
+    [("crop", 0.03, 0.4), ("layout", 0.02, 0.8), ("rhythm", 0.02, 0.4), ("scene", 1.0, 0.4)],
 )
 def test_rerecordings_resemble_the_gold(name: str, floor: float, least: float) -> None:
     for other in GOLD.rerecordings(name):

@@ -153,7 +153,7 @@ def test_every_framing_has_its_own_block_of_windows() -> None:
     framings = (AS_SEEN, draw_framings()[0], AS_SEEN)
     pieces = window_blocks(maker_of(framings).rows, len(framings))
     made = {name: np.concatenate(list(block.parts)) for name, block in pieces.items()}
-    assert set(made) == {"layout", "crop", "crop~1", "crop~2"}
+    assert set(made) == {"layout", "scene", "crop", "crop~1", "crop~2"}
     assert made["crop"].tobytes() == made["crop~2"].tobytes()
     assert made["crop"].shape == made["crop~1"].shape
     assert not np.array_equal(made["crop"], made["crop~1"])

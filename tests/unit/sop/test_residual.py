@@ -16,6 +16,8 @@ from sopilot.sop.residual import (
     DISTANCE_FLOOR,
     LEAST_CLIPS,
     MOST_REPEATS,
+    OUTCOME_FROM,
+    OUTCOME_WEIGHT,
     SPREAD_MORE_GOLDS,
     SPREAD_ONE_GOLD,
     StepClips,
@@ -189,6 +191,20 @@ def test_what_is_nearer_than_good_work_in_every_part_is_not_unlike() -> None:
     assert not unlikeness([uneven], PARTS).any()
     uneven[0, 0] = 0.1
     assert unlikeness([uneven], PARTS)[0] > 1.0
+
+
+def test_what_is_left_behind_counts_beyond_the_other_steps() -> None:
+    table = beyond(s0=[0.4] * 5)
+    left = np.array([0.1, 0.1, 0.1 + OUTCOME_FROM + 0.5, np.nan, 0.1 - 2.0])
+    more = unlikeness([table], PARTS, [left]) - unlikeness([table], PARTS)
+    assert more == pytest.approx([0.0, 0.0, OUTCOME_WEIGHT * 0.5, 0.0, 0.0])
+
+
+def test_the_gold_that_leaves_the_same_behind_decides() -> None:
+    table = np.zeros((5, 5))
+    other, same = np.array([2.0, 0, 0, 0, 0]), np.zeros(5)
+    assert unlikeness([table, table], PARTS, [other, other])[0] > 1.0
+    assert not unlikeness([table, table], PARTS, [other, same]).any()
 
 
 def test_parts_of_motion_are_ignored_where_movement_cannot_be_compared() -> None:
