@@ -1,4 +1,4 @@
-"""The scripts of older installations against a started service, on the filter-swap animation."""
+"""The scripts of older installations against a started service, on films of a filter swap."""
 
 from __future__ import annotations
 
@@ -74,6 +74,33 @@ def test_the_gate_passes_with_default_marks_and_fails_with_impossible_ones(
     strict = [*arguments, "--variants", "missing", "--min-failures-below-strict", "2"]
     code, said = run("run_release_gate", *strict)
     assert (code, json.loads(said)["gate_results"]["strict_failure_count_ok"]) == (2, False)
+
+
+def test_the_gate_tells_the_drawn_films_apart(server: Server, tmp_path: Path) -> None:
+    made = tmp_path / "films"
+    code, said = run("generate_equipment_maintenance_demo", "--out-dir", made)
+    assert code == 0, said
+    names = ("gold", "missing", "swap", "deviation", "time_over", "mixed")
+    assert said.split() == [str(made / f"{name}.mp4") for name in names]
+    assert sorted(path.stem for path in made.iterdir()) == sorted(names)
+    arguments: list[str | Path] = ["--base-url", str(server.client.base_url), "--token", KEY]
+    arguments += ["--gold", made / "gold.mp4", "--task-id", "drawn"]
+    code, said = run("run_release_gate", *arguments)
+    assert code == 0, said
+    assert json.loads(said)["passed"] is True
+
+
+def test_the_films_of_an_impossible_length_are_refused(tmp_path: Path) -> None:
+    code, said = run(
+        "generate_equipment_maintenance_demo",
+        "--out-dir",
+        tmp_path / "films",
+        "--duration-sec",
+        "3",
+    )
+    assert code == 2
+    assert "--duration-sec is 3; give 16 to 240 seconds" in said
+    assert not (tmp_path / "films").exists()
 
 
 def test_what_the_service_refuses_is_one_sentence(server: Server, tmp_path: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +39,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "gold": write_procedure(folder / "gold.mp4", (0, 1, 2)),
         "swapped": write_procedure(folder / "swapped.mp4", (1, 0, 2)),
+        "added": write_procedure(folder / "added.mp4", (0, 2, 1)),
     }
 
 
@@ -144,8 +150,87 @@ def test_a_deleted_video_is_not_found_any_more(client: Client) -> None:
 def test_the_index_is_built_again_from_what_is_stored(client: Client, runtime: Runtime) -> None:
     before = found(client, video_id=1, clip_index=4, k=50)
     shutil.rmtree(runtime.blobs.root / "vectors")
-    assert found(client, video_id=1, clip_index=4, k=50)["items"] == []
+    assert found(client, video_id=1, clip_index=4, k=50) == before
     assert len(moments.rebuild(runtime)) == 1
+    assert found(client, video_id=1, clip_index=4, k=50) == before
+
+
+def test_vectors_of_another_dimension_are_replaced(
+    client: Client, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release that gives other vectors searches neither a mix nor nothing."""
+    before = found(client, video_id=1, clip_index=4, k=50)
+    (now,) = runtime.vectors.collections()
+    monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
+    moments._projection.cache_clear()
+    shutil.rmtree(runtime.blobs.root / "vectors")
+    moments.rebuild(runtime)
+    (older,) = runtime.vectors.collections()
+    assert (now.dim, older.dim) == (512, 256)
+    monkeypatch.undo()
+    moments._projection.cache_clear()
+    assert found(client, video_id=1, clip_index=4, k=50) == before
+    assert runtime.vectors.collections() == (now,)
+
+
+def test_a_staged_index_is_not_searched_and_loses_nothing_that_is_added(
+    client: Client, runtime: Runtime, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = found(client, video_id=1, clip_index=4, k=50)
+    staging = moments._all_points
+    meanwhile = []
+
+    def slow(*arguments: Any) -> Iterator[Any]:
+        for number, item in enumerate(staging(*arguments)):
+            if number == 1:
+                meanwhile.append(found(client, video_id=1, clip_index=4, k=50))
+                work(runtime, add(runtime, clips["added"]).job.id)
+                assert client.delete("/videos/2").status_code == 200
+                meanwhile.append(found(client, video_id=1, clip_index=4, k=50))
+            yield item
+
+    monkeypatch.setattr(moments, "_all_points", slow)
+    moments.rebuild(runtime)
+    assert meanwhile[0] == before
+    assert {item["video_id"] for item in meanwhile[1]["items"]} == {1, 3}
+    assert found(client, video_id=1, clip_index=4, k=50) == meanwhile[1]
+
+
+_REBUILDING = """
+import sys
+from sopilot.core.config import load_settings
+from sopilot.library import moments
+from sopilot.runtime import open_runtime
+runtime = open_runtime(load_settings())
+print("ready", flush=True)
+while True:
+    moments.rebuild(runtime)
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_rebuild_leaves_an_index_that_answers_as_before(
+    client: Client, runtime: Runtime, seed: int
+) -> None:
+    before = found(client, video_id=1, clip_index=4, k=50)
+    child = subprocess.Popen(
+        [sys.executable, "-c", _REBUILDING],
+        stdout=subprocess.PIPE,
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "SOPILOT_DATA_DIR": str(runtime.settings.data_dir),
+            "SOPILOT_DATABASE_URL": runtime.settings.resolved_database_url,
+        },
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    time.sleep(0.02 + random.Random(seed).random() * 0.2)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert found(client, video_id=1, clip_index=4, k=50) == before
+    moments.rebuild(runtime)
     assert found(client, video_id=1, clip_index=4, k=50) == before
 
 

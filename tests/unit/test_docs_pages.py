@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from sopilot.cli.app import app
 from sopilot.core.config import Settings, variable_names
@@ -38,6 +39,17 @@ def test_a_page_names_only_variables_and_commands_that_exist(page: Path) -> None
     assert named - VARIABLES - set(UNREAD) - tests == set()
     commands = set(re.findall(r"`(?:sudo -u sopilot )?sopilot ([a-z]+)", text))
     assert commands - COMMANDS == set()
+
+
+def test_the_units_start_commands_that_take_their_arguments() -> None:
+    page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    started = re.findall(r"^ *ExecStart=/opt/sopilot/.venv/bin/sopilot (.+)$", page, re.MULTILINE)
+    assert [line.split()[0] for line in started] == ["serve", "backup"]
+    for line in started:
+        name, *arguments = line.split()
+        get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+    sections = re.findall(r"^ *\[(\w+)\]$", page, re.MULTILINE)
+    assert sections == ["Unit", "Service", "Install", "Unit", "Service", "Unit", "Timer", "Install"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -15,6 +15,7 @@ from sopilot.cli import (
     database,
     delivery,
     demo,
+    films,
     onprem,
     outbox,
     score,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("score")(score.score)
 app.command("demo")(demo.demo)
+app.command("films")(films.films)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("profile")(onprem.profile)

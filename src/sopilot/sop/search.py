@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sopilot.core.errors import InputError, TaskMismatch
 from sopilot.library import queries as library
 from sopilot.library.features import open_features
-from sopilot.library.moments import collection_of, moment_vectors
+from sopilot.library.moments import collection_of, moment_vectors, rebuild
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import Hit, PointFilter
@@ -33,7 +33,8 @@ def similar_moments(
 ) -> tuple[VideoRow, list[Moment]]:
     """The video asked about and the k moments of its task most similar to one of its clips.
 
-    The clip itself is not among them, nor is anything that another producer made. Raises
+    The clip itself is not among them, nor is anything that another producer made. An index that has
+    no vectors of the video's kind is built anew first. Raises
     VideoNotFound, VideoNotReady, TaskMismatch, BlobNotFound, InputError for a clip it lacks.
     """
     with runtime.database.read() as connection:
@@ -52,6 +53,9 @@ def similar_moments(
         )
     query = moment_vectors(features)[clip_index]
     collection = collection_of(features)
+    if collection not in runtime.vectors.collections():
+        # What is there has another dimension or was made by another version, or is gone.
+        rebuild(runtime)
     gone: frozenset[int] = frozenset()
     while True:
         chosen = PointFilter(task, None, gone, (video.id, clip_index))
