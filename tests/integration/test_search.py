@@ -173,6 +173,43 @@ def test_vectors_of_another_dimension_are_replaced(
     assert runtime.vectors.collections() == (now,)
 
 
+def test_an_upload_after_an_update_leaves_no_older_video_out(
+    client: Client, runtime: Runtime, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
+    moments._projection.cache_clear()
+    shutil.rmtree(runtime.blobs.root / "vectors")
+    moments.rebuild(runtime)
+    monkeypatch.undo()
+    moments._projection.cache_clear()
+    work(runtime, add(runtime, clips["added"]).job.id)
+    items = found(client, video_id=1, clip_index=4, k=50)["items"]
+    assert {item["video_id"] for item in items} == {1, 2, 3}
+    assert [collection.dim for collection in runtime.vectors.collections()] == [512]
+
+
+def test_a_video_of_another_kind_that_comes_during_a_rebuild_is_kept(
+    client: Client, runtime: Runtime, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = moments._all_points
+
+    def slow(*arguments: Any) -> Iterator[Any]:
+        yield from staging(*arguments)
+        if len(runtime.vectors.collections()) == 1:
+            monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
+            moments._projection.cache_clear()
+            work(runtime, add(runtime, clips["added"]).job.id)
+
+    monkeypatch.setattr(moments, "_all_points", slow)
+    monkeypatch.setattr(moments, "ensure", lambda *_: None)
+    moments.rebuild(runtime)
+    counts = {c.dim: runtime.vectors.count(c) for c in runtime.vectors.collections()}
+    monkeypatch.undo()
+    moments._projection.cache_clear()
+    assert counts.keys() == {512, 256}
+    assert counts[256] > 0
+
+
 def test_a_staged_index_is_not_searched_and_loses_nothing_that_is_added(
     client: Client, runtime: Runtime, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

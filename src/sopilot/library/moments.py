@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ _VERSION = "moments-1"
 ROLE_NUMBERS = {Role.GOLD: 0, Role.TRAINEE: 1, Role.AUDIT: 2}
 
 _log = get_logger(__name__)
+_BUILDING = Lock()
 
 
 def collection_of(features: VideoFeatures) -> Collection:
@@ -62,7 +64,9 @@ def index_video(runtime: Runtime, video: VideoRow, task: int, path: Path) -> Non
     task: the number of the task's row. path: the file of its features.
     """
     features = VideoFeatures.from_file(path)
-    runtime.vectors.upsert(collection_of(features), video.id, _points(features, video, task))
+    collection = collection_of(features)
+    ensure(runtime, collection)
+    runtime.vectors.upsert(collection, video.id, _points(features, video, task))
 
 
 def forget_video(runtime: Runtime, video_id: int) -> None:
@@ -73,11 +77,23 @@ def forget_video(runtime: Runtime, video_id: int) -> None:
         _log.warning("moments.left_behind", video_id=video_id, reason=error.message)
 
 
+def ensure(runtime: Runtime, collection: Collection) -> None:
+    """Build the index anew where it has no such collection: it is gone, or what is there has other
+    numbers, of another version. Before the first video of a new kind is added as well, or
+    the older ones would stay left out."""
+    if collection in runtime.vectors.collections():
+        return
+    with _BUILDING:
+        if collection not in runtime.vectors.collections():
+            rebuild(runtime)
+
+
 def rebuild(runtime: Runtime) -> dict[str, int]:
     """Build every collection anew from the database and the stored features; points by name.
 
     Collections that no ready video belongs to are dropped. Videos may come and go meanwhile.
     """
+    before = set(runtime.vectors.collections())
     with runtime.database.read() as connection:
         ready = queries.list_ready(connection)
     chosen: dict[Collection, list[tuple[VideoRow, int]]] = {}
@@ -89,11 +105,12 @@ def rebuild(runtime: Runtime) -> dict[str, int]:
         collection.name: runtime.vectors.replace(collection, _all_points(runtime, videos))
         for collection, videos in chosen.items()
     }
-    for collection in runtime.vectors.collections():
-        if collection not in chosen:
-            runtime.vectors.drop(collection)
     with runtime.database.read() as connection:
-        kept = {video.id for video, _ in queries.list_ready(connection)}
+        kept = {video.id: video for video, _ in queries.list_ready(connection)}
+    came = [kept[number] for number in kept.keys() - {video.id for video, _ in ready}]
+    claimed = {collection_of(f) for v in came if (f := _readable(runtime, v)) is not None}
+    for collection in before - chosen.keys() - claimed:
+        runtime.vectors.drop(collection)
     for video, _ in ready:  # those that were deleted while this ran
         if video.id not in kept:
             runtime.vectors.delete_video(video.id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sopilot.core.errors import InputError, TaskMismatch
 from sopilot.library import queries as library
 from sopilot.library.features import open_features
-from sopilot.library.moments import collection_of, moment_vectors, rebuild
+from sopilot.library.moments import collection_of, ensure, moment_vectors
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import Hit, PointFilter
@@ -53,9 +53,7 @@ def similar_moments(
         )
     query = moment_vectors(features)[clip_index]
     collection = collection_of(features)
-    if collection not in runtime.vectors.collections():
-        # What is there has another dimension or was made by another version, or is gone.
-        rebuild(runtime)
+    ensure(runtime, collection)
     gone: frozenset[int] = frozenset()
     while True:
         chosen = PointFilter(task, None, gone, (video.id, clip_index))
