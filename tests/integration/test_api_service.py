@@ -82,6 +82,7 @@ def serving(app: FastAPI) -> Iterator[Client]:
     finally:
         server.should_exit = True
         thread.join()
+        listener.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from service_parts import add, open_test_runtime, work
 from benchmarks.face_clips import Box, Walk, astronaut, ground, write_faces
 from sopilot.core.config import load_settings
 from sopilot.core.records import Role, VideoInfo, no_progress
+from sopilot.embed.open import COLOR_MOTION
 from sopilot.jobs.records import JobState
 from sopilot.library import analyze as analysis
 from sopilot.library import queries
@@ -151,7 +152,13 @@ def pictures_seen(
     folder.mkdir()
     given = load_settings(data_dir=folder, **settings)
     arguments = analysis.analysis_arguments(
-        given, path, name="a", sha256="0" * 64, role=Role.TRAINEE, folder=folder
+        given,
+        path,
+        name="a",
+        sha256="0" * 64,
+        role=Role.TRAINEE,
+        folder=folder,
+        backend=COLOR_MOTION,
     )
     analysis.analyze(arguments, no_progress)
     assert (folder / FEATURES).stat().st_size > 0

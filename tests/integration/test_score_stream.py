@@ -42,6 +42,7 @@ def server_on(folder: Path) -> Iterator[tuple[Client, uvicorn.Server]]:
     finally:
         server.should_exit = True
         thread.join()
+        listener.close()
 
 
 @pytest.fixture

@@ -271,15 +271,16 @@ def test_only_one_training_at_a_time(opened: Any) -> None:
 
 
 def test_the_night_begins_once_however_many_servers_look(opened: Any) -> None:
-    runtime = opened(nightly_enabled=True, nightly_hour_local=2)
-    now = datetime.now().astimezone().replace(hour=2, minute=5)
-    earlier = now - timedelta(minutes=10)
+    now = datetime.now().astimezone()
+    hour = now.hour
+    runtime = opened(nightly_enabled=True, nightly_hour_local=hour)
+    earlier = last_due(now, hour) - timedelta(minutes=10)
     assert tick(runtime, earlier) is None
     first = tick(runtime, now)
     assert first is not None
     assert (first.trigger, first.requested_by) == ("nightly", "system:nightly")
     work(runtime, first.job_id)
-    other = opened(nightly_enabled=True, nightly_hour_local=2)
+    other = opened(nightly_enabled=True, nightly_hour_local=hour)
     assert [tick(one, now + timedelta(minutes=m)) for m in (0, 9) for one in (runtime, other)] == [
         None
     ] * 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,12 +33,14 @@ def serve(
     configure_logging(settings.log_level, settings.log_form)
     for name, reason in unknown_variables().items():
         get_logger(__name__).warning("settings.unknown_variable", name=name, reason=reason)
-    listener = _listen(settings.host, settings.port)
-    # Opened before the service starts: a data folder that cannot be used is one sentence here, and
-    # so is a watch folder that another program has.
-    runtime = open_runtime(settings)
-    watcher = watcher_of(runtime)
-    with watcher or nullcontext():
+    with ExitStack() as held:
+        listener = held.enter_context(_listen(settings.host, settings.port))
+        # Opened before the service starts: a data folder that cannot be used is one sentence here,
+        # and so is a watch folder that another program has.
+        runtime = open_runtime(settings)
+        watcher = watcher_of(runtime)
+        if watcher is not None:
+            held.enter_context(watcher)
         app = create_app(settings, runtime=runtime, watcher=watcher, with_workers=workers != 0)
         address = f"http://{settings.host}:{listener.getsockname()[1]}"
         note(f"listening on {address}")
