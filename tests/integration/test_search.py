@@ -27,7 +27,7 @@ from test_api_service import serving
 
 from sopilot.api.app import create_app
 from sopilot.core.records import Role
-from sopilot.library import moments
+from sopilot.library import ingest, moments
 from sopilot.library import queries as library
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.derived import find_derived
@@ -231,6 +231,50 @@ def test_a_staged_index_is_not_searched_and_loses_nothing_that_is_added(
     assert meanwhile[0] == before
     assert {item["video_id"] for item in meanwhile[1]["items"]} == {1, 3}
     assert found(client, video_id=1, clip_index=4, k=50) == meanwhile[1]
+
+
+@pytest.mark.parametrize("ends", ["before the snapshot", "after the switch"])
+def test_a_video_that_becomes_ready_after_a_rebuild_has_listed_them_is_kept(
+    client: Client,
+    runtime: Runtime,
+    clips: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    ends: str,
+) -> None:
+    """Its points were written before the new index began, its row said ready later."""
+    listed, marked = library.list_ready, library.mark_ready
+    late: list[tuple[Any, ...]] = []
+
+    def list_then_add(connection: Any) -> Any:
+        found_ready = listed(connection)
+        connection.rollback()
+        monkeypatch.setattr(library, "list_ready", listed)
+        if ends == "after the switch":
+            monkeypatch.setattr(
+                ingest.queries, "mark_ready", lambda _, *rest, **named: late.append((rest, named))
+            )
+        work(runtime, add(runtime, clips["added"]).job.id)
+        return found_ready
+
+    monkeypatch.setattr(library, "list_ready", list_then_add)
+    moments.rebuild(runtime)
+    for rest, named in late:
+        with runtime.database.write() as connection:
+            marked(connection, *rest, **named)
+    assert len(late) == (ends == "after the switch")
+    items = found(client, video_id=1, clip_index=4, k=50)["items"]
+    assert {item["video_id"] for item in items} == {1, 2, 3}
+
+
+def test_a_broken_index_is_mended_by_a_rebuild(client: Client, runtime: Runtime) -> None:
+    before = found(client, video_id=1, clip_index=4, k=50)
+    (path,) = (runtime.blobs.root / "vectors").glob("*/points-*")
+    path.write_bytes(b"torn")
+    stale = path.parent.with_name(f"{'0' * 16}-512")
+    shutil.copytree(path.parent, stale)
+    moments.rebuild(runtime)
+    assert found(client, video_id=1, clip_index=4, k=50) == before
+    assert not stale.exists()
 
 
 _REBUILDING = """

@@ -9,7 +9,7 @@ numbers, 75 % with the block `layout`, 34 % with `rhythm`. Source: Johnson & Lin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -91,9 +91,8 @@ def ensure(runtime: Runtime, collection: Collection) -> None:
 def rebuild(runtime: Runtime) -> dict[str, int]:
     """Build every collection anew from the database and the stored features; points by name.
 
-    Collections that no ready video belongs to are dropped. Videos may come and go meanwhile.
+    Videos may come and go meanwhile: one that is still being ingested keeps what it has.
     """
-    before = set(runtime.vectors.collections())
     with runtime.database.read() as connection:
         ready = queries.list_ready(connection)
     chosen: dict[Collection, list[tuple[VideoRow, int]]] = {}
@@ -105,16 +104,23 @@ def rebuild(runtime: Runtime) -> dict[str, int]:
         collection.name: runtime.vectors.replace(collection, _all_points(runtime, videos))
         for collection, videos in chosen.items()
     }
-    with runtime.database.read() as connection:
-        kept = {video.id: video for video, _ in queries.list_ready(connection)}
-    came = [kept[number] for number in kept.keys() - {video.id for video, _ in ready}]
-    claimed = {collection_of(f) for v in came if (f := _readable(runtime, v)) is not None}
-    for collection in before - chosen.keys() - claimed:
-        runtime.vectors.drop(collection)
-    for video, _ in ready:  # those that were deleted while this ran
-        if video.id not in kept:
-            runtime.vectors.delete_video(video.id)
+    homes = {video.id: place for place, videos in chosen.items() for video, _ in videos}
+    for collection in runtime.vectors.collections():
+        _clear(runtime, collection, homes)
     return counts
+
+
+def _clear(runtime: Runtime, collection: Collection, homes: Mapping[int, Collection]) -> None:
+    """Remove deleted videos from a collection, and those that belong to another one."""
+    try:
+        present = runtime.vectors.video_ids(collection)
+    except StoreError as error:  # of an older version; the present one has just been built
+        _log.warning("moments.unreadable", collection=collection.name, reason=error.message)
+        present = frozenset()
+    with runtime.database.read() as connection:  # after the index: a row is older than its points
+        known = queries.all_ids(connection)
+    moved = {number for number in present if homes.get(number, collection) != collection}
+    runtime.vectors.remove(collection, (present - known) | moved)
 
 
 def _all_points(

@@ -335,6 +335,11 @@ def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
     return [(_video(row), int(row.task_number)) for row in rows]
 
 
+def all_ids(connection: Connection) -> frozenset[int]:
+    """Every video that exists, in whatever state."""
+    return frozenset(connection.execute(select(videos.c.id)).scalars())
+
+
 def ready_videos(connection: Connection, video_ids: Iterable[int]) -> dict[int, VideoRow]:
     """Those of the videos that are ready, by id."""
     rows = connection.execute(

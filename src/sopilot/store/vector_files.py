@@ -23,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.core.errors import StoreError
+from sopilot.core.log import get_logger
 from sopilot.store.faults import file_fault
 from sopilot.store.vectors import Collection, Hit, PointFilter, Points
 from sopilot.store.whole_files import STAGED, place, write_whole
+
+_log = get_logger(__name__)
 
 LEAST_DEAD_ROWS = 4096
 """Fewer rows that nobody points to are not worth a new file."""
@@ -116,21 +119,22 @@ class VectorFiles:
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:
         """See `VectorStore`. The lock is held for the switch only."""
         with self._writing(collection) as folder:
-            before, old = _load(folder)
+            before, old = _load_sound(folder, collection.dim)
             _sweep(folder)
         staged = folder / f"staged-{os.getpid()}-{os.urandom(4).hex()}.f32"
         try:
-            parts, count = [np.empty(0, _POINT)], 0
+            parts, count, ids = [np.empty(0, _POINT)], 0, set[int]()
             for video_id, points in videos:
                 points.check(collection)
+                ids.add(video_id)
                 _append(staged, count, points.vectors, collection.dim)
                 parts.append(_records(video_id, points, count, 0))
                 count += len(points.vectors)
             _append(staged, count, np.empty((0, collection.dim), np.float32), collection.dim)
             built = np.concatenate(parts)
             with self._writing(collection) as folder:
-                table, count = _merged(folder, staged, collection.dim, built, before, old)
-                now, _ = _load(folder)
+                table, count = _merged(folder, staged, collection.dim, built, ids, (before, old))
+                now, _ = _load_sound(folder, collection.dim)
                 change = now.change + 1
                 table["change"][table["change"] == 0] = change
                 rows = f"rows-{change}.f32"
@@ -144,12 +148,21 @@ class VectorFiles:
         """See `VectorStore`."""
         return len(self._read(collection)[1])
 
-    def drop(self, collection: Collection) -> None:
+    def video_ids(self, collection: Collection) -> frozenset[int]:
         """See `VectorStore`."""
-        folder = self.root / collection.name
-        with self._writing(collection):
-            (folder / "current.json").unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+        return frozenset(self._read(collection)[1]["video_id"].tolist())
+
+    def remove(self, collection: Collection, video_ids: Iterable[int]) -> int:
+        """See `VectorStore`."""
+        with self._writing(collection) as folder:
+            now, table = _load_sound(folder, collection.dim)
+            kept = table[~np.isin(table["video_id"], sorted(video_ids))]
+            if not len(kept):
+                (folder / "current.json").unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+            elif len(kept) < len(table):
+                _switch(folder, _Current(now.change + 1, now.rows, "", now.row_count), kept)
+        return len(table) - len(kept)
 
     def collections(self) -> tuple[Collection, ...]:
         """See `VectorStore`."""
@@ -194,6 +207,17 @@ def _load(folder: Path) -> tuple[_Current, NDArray[Any]]:
         return _Current(0, "", "", 0), np.empty(0, _POINT)
     now = _Current(**json.loads(text))
     return now, np.load(folder / now.points, allow_pickle=False)
+
+
+def _load_sound(folder: Path, dim: int) -> tuple[_Current, NDArray[Any]]:
+    """Like `_load`; nothing where the state cannot be read, for a new one is to replace it."""
+    try:
+        now, table = _load(folder)
+        _mapped(folder / now.rows, now.row_count, dim)
+        return now, table
+    except (OSError, ValueError, TypeError) as error:
+        _log.warning("vectors.unreadable", folder=folder.name, reason=str(error))
+        return _Current(0, "", "", 0), np.empty(0, _POINT)
 
 
 def _sweep(folder: Path) -> None:
@@ -284,22 +308,23 @@ def _merged(
     staged: Path,
     dim: int,
     built: NDArray[Any],
-    before: _Current,
-    old: NDArray[Any],
+    ids: set[int],
+    start: tuple[_Current, NDArray[Any]],
 ) -> tuple[NDArray[Any], int]:
-    """The staged records with what writers did since `before` on top, and the number of rows."""
-    now, table = _load(folder)
-    written = table[table["change"] > before.change]
-    gone = np.setdiff1d(np.unique(old["video_id"]), np.unique(table["video_id"]))
-    newer = np.union1d(np.unique(written["video_id"]), gone)
-    built = built[~np.isin(built["video_id"], newer)]
+    """The staged records with those of other videos and what writers did since the start on top,
+    and the number of rows. ids: the videos that were built, also those without records."""
+    now, table = _load_sound(folder, dim)
+    before, old = start
+    kept = table[(table["change"] > before.change) | ~np.isin(table["video_id"], sorted(ids))]
+    gone = np.setdiff1d(old["video_id"], table["video_id"])
+    built = built[~np.isin(built["video_id"], np.union1d(kept["video_id"], gone))]
     count = staged.stat().st_size // (4 * dim)
-    if len(written):
+    if len(kept):
         rows = _mapped(folder / now.rows, now.row_count, dim)
-        _append(staged, count, rows[written["row"]], dim)
-        written["row"] = np.arange(count, count + len(written))
-        count += len(written)
-    return np.concatenate([built, written]), count
+        _append(staged, count, rows[kept["row"]], dim)
+        kept["row"] = np.arange(count, count + len(kept))
+        count += len(kept)
+    return np.concatenate([built, kept]), count
 
 
 def _switch(folder: Path, following: _Current, table: NDArray[Any]) -> None:

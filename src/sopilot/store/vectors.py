@@ -111,9 +111,10 @@ class VectorStore(Protocol):
         ...
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:
-        """Build the collection anew beside the old one, then switch; how many points it has.
+        """Build these videos anew beside the old state, then switch; how many points there are.
 
-        Videos that were upserted or deleted meanwhile keep that newer state.
+        Videos that were upserted or deleted meanwhile keep that newer state, and videos that are
+        not among these keep what they have, unless the old state cannot be read.
         """
         ...
 
@@ -121,8 +122,13 @@ class VectorStore(Protocol):
         """Points in a collection."""
         ...
 
-    def drop(self, collection: Collection) -> None:
-        """Remove a collection; nothing happens where there is none."""
+    def video_ids(self, collection: Collection) -> frozenset[int]:
+        """The videos that have points in a collection."""
+        ...
+
+    def remove(self, collection: Collection, video_ids: Iterable[int]) -> int:
+        """Remove videos from one collection; how many points went. A collection without points, or
+        one that cannot be read, goes too."""
         ...
 
     def collections(self) -> tuple[Collection, ...]:

@@ -123,17 +123,44 @@ def test_collections_never_mix(store: VectorStore) -> None:
     store.upsert(OTHER, 2, points(1))
     assert {video for video, _ in names(store)} == {1}
     assert store.collections() == (HERE, OTHER)
-    store.drop(HERE)
-    store.drop(HERE)
+
+
+def test_a_collection_goes_with_its_last_point(store: VectorStore) -> None:
+    for collection in (HERE, OTHER):
+        store.upsert(collection, 1, points(1))
+        store.upsert(collection, 2, points(2, 3))
+    assert store.video_ids(HERE) == {1, 2}
+    assert store.remove(HERE, {1, 7}) == 5
+    assert (names(store), store.count(OTHER)) == ({(2, 0), (2, 1), (2, 2)}, 8)
+    assert store.remove(HERE, {2}) == 3
+    assert store.remove(HERE, {2}) == 0
     assert store.collections() == (OTHER,)
-    assert names(store) == set()
+    assert (names(store), store.video_ids(HERE)) == (set(), frozenset())
 
 
-def test_a_replacement_holds_what_it_was_given(store: VectorStore) -> None:
+def test_a_replacement_holds_what_it_was_given_and_what_it_was_not_given_stays(
+    store: VectorStore,
+) -> None:
     store.upsert(HERE, 1, points(1))
-    assert store.replace(HERE, [(2, points(2)), (3, points(3, 2))]) == 7
-    assert {video for video, _ in names(store)} == {2, 3}
-    assert store.search(HERE, rows(3, 2)[1], ANY, 1)[0].clip_index == 1
+    for video_id in (2, 4):
+        store.upsert(HERE, video_id, points(9))
+    replacement = [(2, points(2)), (3, points(3, 2)), (4, points(4, 0))]
+    assert store.replace(HERE, replacement) == 12
+    assert store.video_ids(HERE) == {1, 2, 3}
+    for seed, video_id, clip in ((1, 1, 4), (2, 2, 0), (3, 3, 1)):
+        assert store.search(HERE, rows(seed, clip + 1)[clip], ANY, 1)[0].video_id == video_id
+
+
+@pytest.mark.parametrize("name", ["current.json", "points-*", "rows-*"])
+def test_a_replacement_mends_what_cannot_be_read(store: VectorFiles, name: str) -> None:
+    store.upsert(HERE, 1, points(1))
+    (path,) = (store.root / HERE.name).glob(name)
+    path.write_bytes(b"torn")
+    with pytest.raises(StoreError, match="vectors rebuild"):
+        store.search(HERE, rows(1)[0], ANY, 1)
+    store.replace(HERE, [(2, points(2))])
+    assert store.video_ids(HERE) == {2}
+    assert store.search(HERE, rows(2)[0], ANY, 1)[0].video_id == 2
 
 
 def test_writes_during_a_replacement_are_not_lost(store: VectorStore) -> None:
