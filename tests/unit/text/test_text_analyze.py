@@ -112,7 +112,8 @@ def test_a_code_is_kept_whole_and_in_parts(text: str, expected: list[str]) -> No
 def test_a_code_is_the_same_from_either_keyboard() -> None:
     assert terms("А-12")[0] == terms("A-12")[0]
     assert terms("К204ММ77")[0] == terms("K204MM77")[0]
-    assert terms("Ж-12")[0] == "ж-12"
+    assert terms("ВЖ-12")[0] == "вж-12"
+    assert terms("Ё-12")[0] == terms("Е-12")[0]
 
 
 def test_each_script_of_a_mixed_sentence_is_cut_in_its_own_way() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -61,6 +62,14 @@ def test_a_repeated_term_of_the_query_counts_once() -> None:
     document = document_statistics("crane falls")
     corpus = corpus_statistics([document])
     assert bm25(["crane", "crane"], document, corpus) == bm25(["crane"], document, corpus)
+
+
+def test_terms_add_up_without_rounding_in_between() -> None:
+    names = [f"word{number}" for number in range(60)]
+    document = DocumentStatistics({name: 1 + i % 7 for i, name in enumerate(names)}, length=40)
+    corpus = CorpusStatistics(999, 31.7, {name: 3 * i for i, name in enumerate(names)})
+    singly = [bm25([name], document, corpus) for name in names]
+    assert bm25(names, document, corpus) == math.fsum(singly)
 
 
 def test_single_characters_inside_words_count_as_occurrences_and_not_as_length() -> None:
