@@ -20,7 +20,7 @@ from sopilot.library.schemas import (
     VideoStatus,
 )
 from sopilot.store.ids import row_name
-from sopilot.store.tables import tasks, videos
+from sopilot.store.tables import incidents, tasks, videos
 from sopilot.store.times import now_text
 
 _FIELDS = tuple(VideoRow.__dataclass_fields__)
@@ -338,6 +338,13 @@ def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
 def all_ids(connection: Connection) -> frozenset[int]:
     """Every video that exists, in whatever state."""
     return frozenset(connection.execute(select(videos.c.id)).scalars())
+
+
+def incident_of(connection: Connection, video_id: int) -> int | None:
+    """The id of the incident that a video was sent in for."""
+    query = select(incidents.c.id).where(incidents.c.video_id == video_id)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def ready_videos(connection: Connection, video_ids: Iterable[int]) -> dict[int, VideoRow]:
