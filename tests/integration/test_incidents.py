@@ -637,3 +637,21 @@ def test_an_earlier_service_that_tells_of_times_beyond_the_video_is_an_error(
         found = data(client, f"/incidents/{iid}")
     assert (found["status"], found["error_code"]) == ("ERROR", "MODEL_REPLY_INVALID")
     assert "90.00 s" in found["error"]
+
+
+def test_the_same_file_as_a_video_of_its_own_outlives_the_incident(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened(has_model=False)
+    iid = send(client, clips["quiet"])
+    look(runtime, iid)
+    with clips["quiet"].open("rb") as stream:
+        added = client.post(
+            "/videos?async=true",
+            files={"file": ("quiet.mp4", stream, "video/mp4")},
+            data={"role": "audit"},
+        ).json()
+    assert added["duplicate"] is False
+    work(runtime, 3)
+    assert client.delete(f"/api/v1/incidents/{iid}").status_code == 204
+    assert client.get(f"/videos/{added['video_id']}/file").status_code == 200

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, desc, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, desc, exists, func, select, text
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import VideoNotFound, VideoNotReady
@@ -105,7 +105,9 @@ def list_videos(
 def find_duplicate(
     connection: Connection, sha256: str, task_id: str, role: Role
 ) -> VideoRow | None:
-    """The newest usable row of the same bytes, task and role."""
+    """The newest usable row of the same bytes, task and role; not that of an incident, which goes
+    with it."""
+    is_of_incident = exists().where(incidents.c.video_id == videos.c.id)
     row = connection.execute(
         select(*_COLUMNS)
         .where(
@@ -113,6 +115,7 @@ def find_duplicate(
             videos.c.task_id == task_id,
             videos.c.role == str(role),
             videos.c.status != str(VideoStatus.FAILED),
+            ~is_of_incident,
         )
         .order_by(videos.c.id.desc())
         .limit(1)
