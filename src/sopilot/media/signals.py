@@ -27,8 +27,10 @@ _CHANGED_LEVELS = 12
 _LEAST_CHANGED_RATIO = 0.04
 _LEAST_DIFFERENCE = 1.5
 _MOST_SHIFT_RATIO = 0.25
-# A shift is believed when it explains this much of the difference.
-_EXPLAINED_RATIO = 0.25
+# A shift is believed when it takes away this much of the difference in the middle one of so many
+# tiles: what moves through a picture leaves most tiles as they were, and they would become worse.
+_TILES = (6, 4)
+_EXPLAINED_RATIO = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +125,8 @@ def _compared(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> dict[str, fl
         dx, dy = _shift(before, now)
         if dx or dy:
             parts = _overlap(before, now, dx, dy)
-            moved_light, moved_motion, moved_changed = _difference(*parts)
-            if moved_motion <= (1.0 - _EXPLAINED_RATIO) * motion:
-                light, motion, changed = moved_light, moved_motion, moved_changed
+            if _in_most_tiles(*parts) < (1.0 - _EXPLAINED_RATIO) * _in_most_tiles(before, now):
+                light, motion, changed = _difference(*parts)
                 shift = float(np.hypot(dx, dy) / np.hypot(*now.shape))
     alike = 1.0
     if abs(light) >= 3.0 or changed >= 0.3:
@@ -143,6 +144,12 @@ def _difference(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> tuple[floa
     distances = np.abs(difference - light)
     changed = float(np.count_nonzero(distances > _CHANGED_LEVELS)) / difference.size
     return float(light), float(distances.mean()), changed
+
+
+def _in_most_tiles(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
+    """Mean absolute grey difference of the middle tile."""
+    tiles = cv2.resize(cv2.absdiff(before, now), _TILES, interpolation=cv2.INTER_AREA)
+    return float(np.median(tiles))
 
 
 def _shift(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> tuple[int, int]:

@@ -149,9 +149,17 @@ def _light(signals: Signals, cut: NDArray[np.bool_]) -> list[SignalEvent]:
         for run in _runs(
             spreads, ENTER_SPREADS, STAY_SPREADS, least_samples=1, interval_sec=signals.interval_sec
         )
-        if steps[run[0] : run[1] + 1].max() >= _LEAST_LIGHT
+        if steps[run[0] : run[1] + 1].max() >= _LEAST_LIGHT and _is_one_scene(signals, run)
     ]
     return _events(SignalType.LIGHT_CHANGE, signals, runs, steps, usual, "grey levels", reach=reach)
+
+
+def _is_one_scene(signals: Signals, run: tuple[int, int]) -> bool:
+    """Does the picture keep its pattern while it becomes brighter or darker? What steps in front of
+    the camera changes it; of a dark picture nobody can tell."""
+    inside = slice(max(0, run[0] - 1), run[1] + 1)
+    is_dark = float(signals.luma[inside].min()) < _DARK_LUMA
+    return is_dark or float(signals.alike[inside].min()) >= _CUT_ALIKE
 
 
 def _camera(signals: Signals, cut: NDArray[np.bool_]) -> list[SignalEvent]:
@@ -231,10 +239,11 @@ def _events(
     for first, reached in runs:
         last = max(first, reached - reach)
         span = _span(signals, max(0, first - 1), last)
-        peak = first + int(np.argmax(values[first : last + 1]))
+        peak = first + int(np.argmax(values[first : reached + 1]))
         value = float(values[peak])
         percentile = 100.0 * float(np.mean(values < value))
-        shown = _span(signals, max(0, peak - 1), min(last, peak + 2))
+        middle = min(peak, last)
+        shown = _span(signals, max(0, middle - 1), min(last, middle + 2))
         found.append(SignalEvent(kind, span, shown, percentile, value, usual, unit))
     return found
 
