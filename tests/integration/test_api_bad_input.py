@@ -82,7 +82,7 @@ def refused(response: Response, *statuses: int) -> str:
     """The code of a refusal, after its form was looked at."""
     assert response.status_code in (statuses or range(400, 500)), response.text[:500]
     body = response.json()
-    assert set(body) == {"error", "detail"}
+    assert set(body) == {"status", "error", "detail"}
     assert body["detail"] == body["error"]["message"] != ""
     assert response.headers["X-Request-ID"]
     return str(body["error"]["code"])
