@@ -158,13 +158,22 @@ def _shift(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> tuple[int, int]
     Looked for on every second pixel each way, at a quarter of the cost.
     """
     height, width = now.shape
-    small = (np.ascontiguousarray(item[::2, ::2], np.float32) for item in (before, now))
-    one, other = small
+    rows, columns = 2 * _even(height // 2), 2 * _even(width // 2)
+    one, other = (
+        np.ascontiguousarray(item[:rows:2, :columns:2], np.float32) for item in (before, now)
+    )
     (dx, dy), _ = cv2.phaseCorrelate(one, other, _window(one.shape[1], one.shape[0]))
     dx, dy = 2.0 * dx, 2.0 * dy
     if abs(dx) > _MOST_SHIFT_RATIO * width or abs(dy) > _MOST_SHIFT_RATIO * height:
         return 0, 0
     return round(dx), round(dy)
+
+
+@lru_cache(maxsize=8)
+def _even(length: int) -> int:
+    """The greatest even length up to this that OpenCV transforms without padding: padded to an odd
+    one, its centre lies half a pixel off."""
+    return next(n for n in range(length // 2 * 2, 0, -2) if cv2.getOptimalDFTSize(n) == n)
 
 
 @lru_cache(maxsize=4)

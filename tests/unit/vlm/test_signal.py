@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -214,3 +215,15 @@ def test_a_later_burst_is_found_as_much_later_at_any_brightness(
     (event,) = signal_events(replace(signals, luma=signals.luma + np.float32(brighter)), ())
     assert event.span.start_sec == pytest.approx((start - 1) / 8)
     assert event.span.end_sec == pytest.approx((start + 5) / 8)
+
+
+@pytest.mark.parametrize("shift", [(4, 0), (0, 6), (-8, 4), (10, -6)])
+def test_a_shift_is_measured_to_within_a_pixel(shift: tuple[int, int]) -> None:
+    from sopilot.media.signals import _shift
+
+    texture = cv2.GaussianBlur(background(4)[:, :, 0][:130, :230], (0, 0), 2)
+    before = np.ascontiguousarray(texture[20:110, 30:190])
+    dx, dy = shift
+    now = np.ascontiguousarray(texture[20 - dy : 110 - dy, 30 - dx : 190 - dx])
+    assert _shift(before, now) == pytest.approx(shift, abs=1)
+    assert _shift(before, before.copy()) == (0, 0)
