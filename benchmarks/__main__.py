@@ -14,6 +14,7 @@ from benchmarks.harness import Options, Row, as_record, table
 GROUPS = (
     "decode",
     "ingest",
+    "incidents",
     "comparison",
     "service",
     "analytics",

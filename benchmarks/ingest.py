@@ -90,7 +90,13 @@ def _row(name: str, peer: str = _FLOOR, target: float | None = None) -> Row:
 def _arguments(path: Path, role: Role, folder: str) -> dict[str, Any]:
     settings = load_settings(data_dir=Path(folder))
     return analysis_arguments(
-        settings, path, name=path.name, sha256="0" * 64, role=role, folder=Path(folder)
+        settings,
+        path,
+        name=path.name,
+        sha256="0" * 64,
+        role=role,
+        folder=Path(folder),
+        backend="color-motion",
     )
 
 

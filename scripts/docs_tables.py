@@ -72,12 +72,12 @@ def route_table() -> str:
     """Method, path, least role, summary; in the order of the routers."""
     from fastapi.routing import APIRoute
 
-    from sopilot.api.app import ROUTERS
+    from sopilot.api.app import PLACED_ROUTERS, ROUTERS
     from sopilot.api.openapi import least_roles
     from sopilot.api.routers import docs
 
     lines = ["| method | path | role | what it does |", "|---|---|---|---|"]
-    for router in (*ROUTERS, docs.router):
+    for router in (*ROUTERS, *PLACED_ROUTERS, docs.router):
         for route in router.routes:
             # HEAD twins and the page at /docs have no summary of their own.
             if isinstance(route, APIRoute) and route.summary:
@@ -91,12 +91,12 @@ def role_table() -> str:
     """Least role and the routes that ask for it, ascending."""
     from fastapi.routing import APIRoute
 
-    from sopilot.api.app import ROUTERS
+    from sopilot.api.app import PLACED_ROUTERS, ROUTERS
     from sopilot.api.auth import Access
     from sopilot.api.openapi import least_roles
 
     routes: dict[Access, list[str]] = {role: [] for role in Access}
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PLACED_ROUTERS):
         for route in router.routes:
             if isinstance(route, APIRoute) and route.include_in_schema:
                 [role] = least_roles(route.dependant)

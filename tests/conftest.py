@@ -22,10 +22,11 @@ settings.register_profile(
 settings.load_profile("sopilot")
 
 _KEPT = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
-_OTHER_NAMES = {"DB_URL", "VIGIL_POSTGRES_URL"}
+_OTHER_NAMES = {"DB_URL", "VIGIL_POSTGRES_URL", "MODEL_VERSION"}
 
 for _name in [*os.environ]:
-    if (_name.startswith("SOPILOT_") and _name not in _KEPT) or _name in _OTHER_NAMES:
+    is_ours = _name.startswith(("SOPILOT_", "LLM_")) and _name not in _KEPT
+    if is_ours or _name in _OTHER_NAMES:
         del os.environ[_name]
 
 

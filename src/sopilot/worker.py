@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sopilot.core.config import SERVER_SECRETS, Settings
 from sopilot.core.log import configure_logging
 from sopilot.embed.base import VideoFeatures
+from sopilot.incidents.jobs import analyse_incident, incident_ended, video_failed, video_ready
+from sopilot.incidents.submit import INCIDENT_KIND
 from sopilot.jobs.context import Kind
 from sopilot.jobs.loop import Kinds, run_worker
 from sopilot.jobs.outbox import deliver_due, receiver_of, start_outbox
@@ -26,14 +29,25 @@ from sopilot.sop.segment import MOST_ROWS, propose_steps
 from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 
 _TARGET = "sopilot.worker:run_embedded"
+_WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
 
 
 def kinds_of(runtime: Runtime) -> Kinds:
     """The table kind -> handler, bound to the handles of this process."""
     return {
         INGEST_KIND: Kind(
-            lambda context: ingest_video(runtime, context, _boundaries),
-            on_failure=lambda connection, job, error: fail_video(runtime, connection, job, error),
+            lambda context: ingest_video(
+                runtime, context, _boundaries, partial(video_ready, runtime)
+            ),
+            on_failure=lambda connection, job, error: fail_video(
+                runtime, connection, job, error, partial(video_failed, runtime)
+            ),
+        ),
+        INCIDENT_KIND: Kind(
+            lambda context: analyse_incident(runtime, context),
+            on_failure=lambda connection, job, error: incident_ended(
+                runtime, connection, job, error
+            ),
         ),
         SCORE_KIND: Kind(
             lambda context: score_videos(runtime, context),
@@ -54,9 +68,11 @@ def _boundaries(path: Path) -> tuple[int, ...]:
 
 def embedded_pool(settings: Settings) -> WorkerPool:
     """The worker processes of a single-machine installation; start and stop them with it."""
-    values = settings.model_dump(mode="json", exclude={*SERVER_SECRETS, "webhook_secret"})
-    if settings.webhook_secret is not None:  # a dump masks it; the order goes through a pipe
-        values["webhook_secret"] = settings.webhook_secret.get_secret_value()
+    values = settings.model_dump(mode="json", exclude={*SERVER_SECRETS, *_WORKER_SECRETS})
+    for name in _WORKER_SECRETS:
+        secret = getattr(settings, name)
+        if secret is not None:  # a dump masks it; the order goes through a pipe
+            values[name] = secret.get_secret_value()
     return WorkerPool(_TARGET, {"settings": json.dumps(values)}, settings.score_workers)
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from service_parts import open_test_runtime
 from sqlalchemy import select
 
-from sopilot.api.app import ALIAS_PREFIXES, ROUTERS, create_app
+from sopilot.api.app import ALIAS_PREFIXES, PLACED_ROUTERS, ROUTERS, create_app
 from sopilot.api.auth import SESSION_COOKIE
 from sopilot.api.bodies import MAX_BODY_BYTES
 from sopilot.api.routers import docs
@@ -41,17 +41,24 @@ MATRIX = {
     "GET /score/{job_id}/stream, GET /tasks, GET /task-profile, GET /task-profile/versions, "
     "GET /tasks/steps/proposal, GET /tasks/steps, GET /analytics, GET /analytics/compliance, "
     "GET /analytics/steps, GET /search, GET /train/jobs/{training_id}, GET /train/nightly/status, "
-    "GET /audit/trail",
+    "GET /audit/trail, GET /api/v1/incidents, GET /api/v1/incidents/{iid}, "
+    "GET /api/v1/incidents/{iid}/status/stream, GET /api/v1/incidents/{iid}/media, "
+    "HEAD /api/v1/incidents/{iid}/media, GET /api/v1/incidents/{iid}/report, "
+    "GET /api/v1/incidents/{iid}/highlights/{number}, GET /api/v1/events, "
+    "GET /api/v1/events/{event_iid}, GET /api/v1/timelines, GET /api/v1/logs",
     OPERATOR: "POST /gold, POST /videos, PATCH /videos/{video_id}, POST /score, "
     "POST /score/{job_id}/cancel, POST /score/{job_id}/rerun, POST /score/batch, "
     "POST /score/ensemble, POST /research/soft-dtw, GET /score/export/csv, "
     "GET /score/{job_id}/export, PUT /score/{job_id}/review, "
     "GET /analytics/operators/{operator_id}/trend, "
     "GET /analytics/operators/{operator_id}/projection, "
-    "GET /analytics/recommendations/{operator_id}, GET /ops/queue",
+    "GET /analytics/recommendations/{operator_id}, GET /ops/queue, "
+    "POST /api/v1/incidents/upload, POST /api/v1/incidents/{iid}/analyze, "
+    "POST /api/v1/incidents/{iid}/search",
     ADMIN: "DELETE /videos/{video_id}, POST /admin/rescore, PUT /task-profile, PUT /tasks/steps, "
     "DELETE /tasks/steps, GET /admin/db-stats, POST /admin/backup, POST /admin/optimize, "
-    "POST /train/nightly, POST /audit/export, GET /audit/export/{export_id}/file",
+    "POST /train/nightly, POST /audit/export, GET /audit/export/{export_id}/file, "
+    "DELETE /api/v1/incidents/{iid}",
 }
 """The role matrix of the contract, 2.1, route by route."""
 PUBLIC_PAGES = [route[4:] for route in MATRIX[ANYONE].split(", ") if route.startswith("GET ")]
@@ -103,7 +110,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def routes() -> list[str]:
-    found = [route for router in (*ROUTERS, docs.router) for route in router.routes]
+    found = [
+        route for router in (*ROUTERS, *PLACED_ROUTERS, docs.router) for route in router.routes
+    ]
     own = [route for route in found if isinstance(route, APIRoute)]
     return sorted({f"{method} {route.path}" for route in own for method in route.methods})
 

@@ -88,7 +88,7 @@ def test_the_queue_shows_each_job_where_it_is(client: Caller, runtime: Runtime) 
     ingest = next(item for item in body["queue"]["queues"] if item["key"] == "ingest")
     assert (ingest["queued"], ingest["scheduled"], ingest["failed"]) == (2, 1, 1)
     assert body["jobs"]["ingest"]["total"] == 3
-    assert {"ingest", "score", "training"} == set(body["jobs"])
+    assert {"ingest", "score", "training", "incident"} == set(body["jobs"])
 
 
 def test_the_queue_says_what_carries_it_and_who_works(client: Caller, runtime: Runtime) -> None:

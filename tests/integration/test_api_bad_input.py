@@ -82,7 +82,7 @@ def refused(response: Response, *statuses: int) -> str:
     """The code of a refusal, after its form was looked at."""
     assert response.status_code in (statuses or range(400, 500)), response.text[:500]
     body = response.json()
-    assert set(body) == {"error", "detail"}
+    assert set(body) == {"status", "error", "detail"}
     assert body["detail"] == body["error"]["message"] != ""
     assert response.headers["X-Request-ID"]
     return str(body["error"]["code"])
@@ -103,7 +103,7 @@ def send(client: Client, route: Route, body: bytes) -> Response:
 def test_there_are_routes_to_look_at() -> None:
     assert len(ROUTES) > 50
     assert len(WITH_BODY) > 5
-    assert len(UPLOADS) == 2
+    assert len(UPLOADS) == 3
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
@@ -203,9 +203,13 @@ def test_an_upload_beyond_its_limit_or_with_bad_fields(
         return client.post(route.path, data=fields, files={"file": ("a.mp4", content)})
 
     assert refused(upload({}, b"x" * (2 << 20)), 413) == "FILE_TOO_LARGE"
-    assert refused(upload({"site_id": ["a", "b"]}), 422) == "VALIDATION_ERROR"
-    assert refused(upload({"task_id": "x" * 129}), 422) == "VALIDATION_ERROR"
-    assert refused(upload({"enforce_quality": "perhaps"}), 422) == "VALIDATION_ERROR"
+    wrong: list[Any] = [{"site_id": ["a", "b"]}]
+    if route.path.endswith("/incidents/upload"):
+        wrong += [{"domain": "space"}, {"events": "x" * 12_001}]
+    else:
+        wrong += [{"task_id": "x" * 129}, {"enforce_quality": "perhaps"}]
+    for fields in wrong:
+        assert refused(upload(fields), 422) == "VALIDATION_ERROR"
     assert refused(upload({f"field{n}": "x" for n in range(10_000)}), 422) == "VALIDATION_ERROR"
     assert row_count(runtime) == before
 

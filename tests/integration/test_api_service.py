@@ -110,7 +110,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) ->
 
 def error_of(response: Response) -> tuple[int, str]:
     body = response.json()
-    assert set(body) == {"error", "detail"}
+    assert set(body) == {"status", "error", "detail"}
     assert set(body["error"]) == {"code", "message", "details"}
     assert body["detail"] == body["error"]["message"]
     return response.status_code, body["error"]["code"]

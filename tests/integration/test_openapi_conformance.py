@@ -125,7 +125,7 @@ def converse(client: Client, operation: Any, examples: int) -> None:
         case.validate_response(response, checks=CHECKS)
         if response.status_code >= 400:
             body = response.json()
-            assert set(body) == {"error", "detail"}
+            assert set(body) == {"status", "error", "detail"}
             assert body["detail"] == body["error"]["message"]
             assert body["error"]["code"]
 

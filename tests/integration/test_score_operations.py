@@ -78,7 +78,7 @@ class Service:
     def error(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         response = self.send(method, path, body)
         found = response.json()
-        assert set(found) == {"error", "detail"}, found
+        assert set(found) == {"status", "error", "detail"}, found
         return response.status_code, found["error"]["code"]
 
     def finish(self, score_id: int) -> JobState:

@@ -13,6 +13,7 @@ from sopilot.core.unread import UNREAD, unread
 
 TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
+INCIDENTS = "integration/test_incidents.py"
 TRAINING = "integration/test_training.py"
 ACCESS, WATCH = "integration/test_access.py", "integration/test_watch.py"
 SHOWN = {
@@ -105,6 +106,22 @@ SHOWN = {
     "watch_poll_sec": f"{WATCH}::test_killed_at_any_moment_it_loads_every_file_once",
     "watch_settle_sec": f"{WATCH}::test_a_file_must_rest_for_the_settling_time",
     "adapt_timeout_sec": f"{TRAINING}::test_a_command_that_takes_too_long_is_ended",
+    "vlm_url": f"{INCIDENTS}::test_an_event_is_found_where_it_is",
+    "vlm_model": f"{INCIDENTS}::test_wrong_key_and_answers_about_another_window_are_errors",
+    "vlm_api_key": f"{INCIDENTS}::test_the_key_is_sent",
+    "vlm_protocol": f"{INCIDENTS}::test_the_earlier_service_is_a_backend",
+    "vlm_timeout_sec": "integration/test_vlm_client.py::"
+    "test_a_server_that_is_too_slow_is_unavailable",
+    "vlm_attempts": f"{INCIDENTS}::test_a_model_that_fails_ends_in_error_and_a_rerun_works",
+    "vlm_concurrency": f"{INCIDENTS}::test_the_passes_follow_their_settings",
+    "vlm_picture_px": f"{INCIDENTS}::test_the_passes_follow_their_settings",
+    "incident_window_sec": f"{INCIDENTS}::test_the_passes_follow_their_settings",
+    "incident_target_fps": f"{INCIDENTS}::test_the_passes_follow_their_settings",
+    "incident_frames_per_window": f"{INCIDENTS}::test_the_passes_follow_their_settings",
+    "incident_max_highlights": f"{INCIDENTS}::test_no_more_events_than_the_setting_says",
+    "incident_max_windows": f"{INCIDENTS}::test_windows_beyond_the_limit_are_not_checked",
+    "incident_language": f"{INCIDENTS}::test_the_language_of_texts_is_a_setting",
+    "incident_without_model": f"{INCIDENTS}::test_without_a_model_an_analysis_may_be_refused",
 }
 """Setting -> the test that shows what it changes."""
 

@@ -23,6 +23,7 @@ from sopilot.api.routers import (
     analytics,
     audit,
     docs,
+    incidents,
     ops,
     reports,
     score_orders,
@@ -61,6 +62,9 @@ ROUTERS = (
     search.router,
     training.router,
 )
+
+PLACED_ROUTERS = (incidents.router,)
+"""Routers that have one place: their contract names the prefix."""
 
 _DESCRIPTION = (
     "Scores a trainee's video against a gold video of the same procedure. Send the API key in "
@@ -108,13 +112,18 @@ def create_app(
     app.state.start_failure = None
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
     app.state.documented_routes = [
-        route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
+        route
+        for router in (*ROUTERS, *PLACED_ROUTERS)
+        for route in router.routes
+        if isinstance(route, APIRoute)
     ]
     install_error_handlers(app)
     for router in (*ROUTERS, docs.router):
         app.include_router(router)
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
+    for router in PLACED_ROUTERS:
+        app.include_router(router)
     app.add_middleware(BodyLimit)  # within the rate limit: a refused body counts
     app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429
     app.add_middleware(

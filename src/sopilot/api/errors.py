@@ -39,6 +39,10 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.TaskNotFound: 404,
     errors.JobNotFound: 404,
     errors.BlobNotFound: 404,
+    errors.IncidentNotFound: 404,
+    errors.EventNotFound: 404,
+    errors.TooEarly: 425,
+    errors.MediaTypeRefused: 415,
     errors.Conflict: 409,
     errors.VideoNotReady: 409,
     errors.VideoNotGold: 409,
@@ -55,6 +59,9 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.DecodeError: 400,
     errors.NoFrames: 400,
     errors.ModelError: 500,
+    errors.ModelUnavailable: 503,
+    errors.ModelRefused: 502,
+    errors.ModelReplyError: 502,
     errors.ReportError: 500,
     errors.StoreError: 503,
     errors.DiskFull: 507,
@@ -94,7 +101,7 @@ def envelope(
 ) -> JSONResponse:
     """The one body of every failure."""
     error = {"code": code, "message": message, "details": jsonable_encoder(details or {})}
-    body = _clean({"error": error, "detail": message})
+    body = _clean({"status": "ERROR", "error": error, "detail": message})
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
 
 

@@ -123,3 +123,18 @@ def video_file(video: VideoRow, file: VideoFile, request: Request) -> Response:
         headers=headers,
         content_disposition_type=disposition,
     )
+
+
+def clip_file(path: Path, name: str, request: Request) -> Response:
+    """The bytes of a clip that was cut here. The tag is the name of its file, a content hash."""
+    etag = f'"{path.name}"'
+    headers = _HEADERS | {"ETag": etag}
+    if etag_matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return _RangedFile(
+        path,
+        media_type="video/mp4",
+        filename=name,
+        headers=headers,
+        content_disposition_type="inline",
+    )

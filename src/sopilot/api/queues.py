@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sopilot.api.schemas_admin import QueueBackend, QueueResponse, QueueState
+from sopilot.incidents.submit import INCIDENT_KIND
 from sopilot.jobs.outbox import count_deliveries
 from sopilot.jobs.queries import count_jobs
 from sopilot.jobs.records import JobState
@@ -13,7 +14,12 @@ from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.training import TRAINING_KIND
 from sopilot.store.times import now_text
 
-_KINDS = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": TRAINING_KIND}
+_KINDS = {
+    "ingest": INGEST_KIND,
+    "score": SCORE_KIND,
+    "training": TRAINING_KIND,
+    "incident": INCIDENT_KIND,
+}
 
 
 def read_queues(runtime: Runtime, *, has_workers: bool) -> QueueResponse:

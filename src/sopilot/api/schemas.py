@@ -32,6 +32,7 @@ class ErrorBody(BaseModel):
 class ErrorEnvelope(BaseModel):
     """Every failure has this form."""
 
+    status: Literal["ERROR"] = Field("ERROR", description="For clients of the incident routes.")
     error: ErrorBody
     detail: str = Field(description="The message again, for older clients.")
 

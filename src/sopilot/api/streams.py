@@ -52,10 +52,10 @@ async def score_stream(
     if last_event_id == _end_id(state) and state.status in _ENDS:
         return Response(status_code=204)
     events = _events(runtime, state, poll_sec, last_event_id, is_stopping)
-    return _HeldStream(events, hold)
+    return HeldStream(events, hold)
 
 
-class _HeldStream(EventSourceResponse):
+class HeldStream(EventSourceResponse):
     """A stream that is counted while it is sent, however it ends."""
 
     def __init__(self, events: AsyncIterator[bytes], hold: AbstractContextManager[None]) -> None:
@@ -68,6 +68,16 @@ class _HeldStream(EventSourceResponse):
                 await super().__call__(scope, receive, send)
         except RateLimited as error:
             await rate_limited(error)(scope, receive, send)
+
+
+async def pause(poll_sec: float, is_stopping: Callable[[], bool]) -> bool:
+    """Wait for the next look; True as soon as the server stops."""
+    wake = time.monotonic() + poll_sec
+    while (left := wake - time.monotonic()) > 0:
+        if is_stopping():
+            return True
+        await asyncio.sleep(min(left, _LOOK_SEC))
+    return False
 
 
 async def _events(
@@ -86,11 +96,8 @@ async def _events(
         if state.status in _ENDS:
             yield _done_event(state)
             return
-        wake = time.monotonic() + poll_sec
-        while (left := wake - time.monotonic()) > 0:
-            if is_stopping():
-                return
-            await asyncio.sleep(min(left, _LOOK_SEC))
+        if await pause(poll_sec, is_stopping):
+            return
         if time.monotonic() - spoke >= HEARTBEAT_SEC:
             spoke = time.monotonic()
             yield KEEPALIVE_COMMENT

@@ -71,10 +71,11 @@ class UploadForm(BaseModel):
 
 @dataclass(slots=True)
 class Received:
-    """What came besides the bytes of the file."""
+    """What came besides the bytes of the file. content_type: as the sender states it."""
 
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
+    content_type: str | None = None
 
     def form(self) -> UploadForm:
         """The checked fields. Raises RequestValidationError."""
@@ -148,7 +149,7 @@ async def _receive_raw(request: Request, staged: StagedBlob) -> Received:
     fields = dict(request.query_params)
     _, options = parse_options_header(request.headers.get("content-disposition"))
     named = options.get(b"filename", b"").decode(errors="replace") or fields.get("filename")
-    return Received(fields, clean_filename(named))
+    return Received(fields, clean_filename(named), request.headers.get("content-type"))
 
 
 async def _receive_form(request: Request, staged: StagedBlob, boundary: bytes | None) -> Received:
@@ -255,6 +256,8 @@ class _Form:
         if self._is_file:
             self.has_file = True
             self.received.filename = clean_filename(filename.decode(errors="replace"))
+            kind = self._headers.get(b"content-type")
+            self.received.content_type = kind.decode("latin-1") if kind else None
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

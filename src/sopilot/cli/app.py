@@ -15,7 +15,9 @@ from sopilot.cli import (
     database,
     delivery,
     demo,
+    evaluation,
     films,
+    incidents,
     onprem,
     outbox,
     score,
@@ -23,6 +25,7 @@ from sopilot.cli import (
     settings,
     smoke,
     vectors,
+    vlm,
     watch,
 )
 from sopilot.cli.output import ExitCode, complain
@@ -49,8 +52,11 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
+app.add_typer(evaluation.app, name="eval")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(vectors.app, name="vectors")
+app.add_typer(vlm.app, name="vlm")
 
 
 @app.command("version")

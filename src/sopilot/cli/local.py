@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sopilot.core.config import Settings
 from sopilot.core.errors import JobCancelled, error_from_record
 from sopilot.core.records import Actor, Progress, Role, Step, no_progress
+from sopilot.incidents import queries as incidents
+from sopilot.incidents.submit import Order, submit_file
 from sopilot.jobs.loop import run_until_finished
 from sopilot.jobs.records import Job, JobState
 from sopilot.library import queries as library
@@ -103,6 +106,28 @@ def score_now(
     _work(runtime, row.job_id, progress, f"score {row.id}")
     with runtime.database.read() as connection:
         return queries.get_score(connection, row.id)
+
+
+def analyse_file(
+    runtime: Runtime, path: Path, order: Order, stage_of: Callable[[str], Progress]
+) -> dict[str, Any]:
+    """Look through a file for dangerous events; the stored analysis with the incident's id.
+
+    stage_of: makes the Progress of a named stage. Raises BadUpload, FileTooLarge, DiskFull, and
+    what failed a job.
+    """
+    row = submit_file(runtime, path, order, open_task=task_opener(runtime.settings), by=requester())
+    with runtime.database.read() as connection:
+        video = library.get_video(connection, row.video_id)
+    assert video.ingest_job_id is not None
+    _work(runtime, video.ingest_job_id, stage_of(f"reading {path.name}"), str(path))
+    with runtime.database.read() as connection:
+        waiting = incidents.get_incident(connection, row.id)
+    assert waiting.job_id is not None
+    _work(runtime, waiting.job_id, stage_of("looking"), f"incident {row.id}")
+    with runtime.database.read() as connection:
+        analysis = incidents.get_analysis(connection, row.id)
+    return {"incident_iid": row.id, **(analysis or {})}
 
 
 def _work(runtime: Runtime, job_id: int, progress: Progress, subject: str) -> None:

@@ -260,6 +260,87 @@ class Settings(BaseSettings):
         "most `SOPILOT_INGEST_SYNC_WAIT_SEC` (`auto`).",
     )
 
+    # Vision-language model
+    vlm_url: str = Field(
+        default="",
+        validation_alias=_names("SOPILOT_VLM_URL", "LLM_API_URL"),
+        description="Address of an OpenAI-compatible server such as vLLM (`http://host:8000/v1`); "
+        "empty = none, and incidents are found from signals alone.",
+    )
+    vlm_model: str = Field(
+        default="",
+        max_length=256,
+        validation_alias=_names("SOPILOT_VLM_MODEL", "MODEL_VERSION"),
+        description="Name of the model on that server; empty = the only one it serves.",
+    )
+    vlm_api_key: SecretStr | None = Field(
+        default=None, description="Bearer token that the server wants; empty = none."
+    )
+    vlm_protocol: Literal["openai", "analyze_video"] = Field(
+        default="openai",
+        description="`openai` = `/v1/chat/completions`; `analyze_video` = the older inference "
+        "service (`POST /analyze_video`, `POST /generate`).",
+    )
+    vlm_timeout_sec: float = Field(
+        default=120.0, gt=0, le=3600, description="Longest wait for one answer of the model."
+    )
+    vlm_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="How often one question is asked before it counts as failed.",
+    )
+    vlm_concurrency: int = Field(
+        default=5, ge=1, le=64, description="Questions that are asked at the same time."
+    )
+    vlm_picture_px: int = Field(
+        default=448, ge=64, le=2048, description="Longer side of the pictures that are sent."
+    )
+
+    # Incidents
+    incident_window_sec: float = Field(
+        default=1.5,
+        ge=0.2,
+        le=60,
+        validation_alias=_names("SOPILOT_INCIDENT_WINDOW_SEC", "LLM_WINDOW_SEC"),
+        description="Length of a window of the first pass.",
+    )
+    incident_target_fps: float = Field(
+        default=10.0,
+        ge=0.5,
+        le=30,
+        validation_alias=_names("SOPILOT_INCIDENT_TARGET_FPS", "LLM_TARGET_FPS"),
+        description="Pictures per second from which those of a window are chosen.",
+    )
+    incident_frames_per_window: int = Field(
+        default=5,
+        ge=1,
+        le=32,
+        validation_alias=_names("SOPILOT_INCIDENT_FRAMES_PER_WINDOW", "LLM_FRAMES_PER_WINDOW"),
+        description="Pictures of a window that are sent.",
+    )
+    incident_max_highlights: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        validation_alias=_names("SOPILOT_INCIDENT_MAX_HIGHLIGHTS", "LLM_MAX_HIGHLIGHTS"),
+        description="Most events that are reported of one video; the strongest stay.",
+    )
+    incident_max_windows: int = Field(
+        default=0,
+        ge=0,
+        description="Most windows of a pass that are sent, the most conspicuous first; the others "
+        "are reported as not checked. 0 = no limit.",
+    )
+    incident_language: Literal["ru", "en", "ja"] = Field(
+        default="ru", description="Language of questions, descriptions and reports."
+    )
+    incident_without_model: Literal["signal", "refuse"] = Field(
+        default="signal",
+        description="Without a model: `signal` reports measured changes and says so, `refuse` ends "
+        "an analysis with an error.",
+    )
+
     # Jobs
     score_workers: int = Field(
         default=2, ge=0, le=64, description="Worker processes of the embedded pool; 0 = none here."
@@ -294,12 +375,20 @@ class Settings(BaseSettings):
         default=12, ge=1, le=100, description="Failed deliveries before one is given up."
     )
 
-    @field_validator("webhook_url")
+    @field_validator("webhook_url", "vlm_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         address = urlsplit(value)
         if value and (address.scheme not in {"http", "https"} or not address.hostname):
             raise ValueError("give an http:// or https:// address with a host, or leave it empty")
+        return value
+
+    @field_validator("vlm_url")
+    @classmethod
+    def _no_key_in_address(cls, value: str) -> str:
+        # Addresses are shown in messages, logs and results.
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("leave name and password out of the address; set SOPILOT_VLM_API_KEY")
         return value
 
     # Nightly adaptation

@@ -10,7 +10,10 @@ SopilotError
 │   ├── QualityGateFailed    a gold below the quality limits, with enforce_quality
 │   ├── TaskMismatch         gold and trainee do not belong together (ProducerMismatch)
 │   └── TaskNotAllowed       a foreign task while the primary task is enforced
-├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound
+├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound,
+│                            IncidentNotFound, EventNotFound
+├── TooEarly                 what is asked for will exist when an analysis has ended
+├── MediaTypeRefused         the file says that it is no video of a kind that is taken
 ├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost, DataFolderInUse
 ├── Unauthorized             no or wrong credentials
 ├── SigningKeyMissing        no key is configured to sign exports of the audit log with
@@ -19,6 +22,9 @@ SopilotError
 ├── RateLimited              too many requests, or wrong credentials, from one address
 ├── MediaError               ProbeError, DecodeError, NoFrames
 ├── ModelError               a model cannot be loaded or cannot work
+│   ├── ModelUnavailable     its server is not there, busy, or cuts off (retryable)
+│   ├── ModelRefused         its server does not take the request: key, model, pictures
+│   └── ModelReplyError      it answered, but not what was asked for
 ├── ReportError              a report cannot be typeset
 ├── StoreError               the database or a blob cannot be read or written (retryable)
 │   ├── DiskFull             no space left, or the folder is not writable
@@ -122,6 +128,22 @@ class BlobNotFound(NotFound):
     code = "BLOB_NOT_FOUND"
 
 
+class IncidentNotFound(NotFound):
+    code = "INCIDENT_NOT_FOUND"
+
+
+class EventNotFound(NotFound):
+    code = "EVENT_NOT_FOUND"
+
+
+class TooEarly(SopilotError):
+    code = "TOO_EARLY"
+
+
+class MediaTypeRefused(SopilotError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
 class Conflict(SopilotError):
     code = "INVALID_STATE"
 
@@ -188,6 +210,21 @@ class NoFrames(MediaError):
 
 class ModelError(SopilotError):
     code = "ALGORITHM_ERROR"
+
+
+class ModelUnavailable(ModelError):
+    code = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class ModelRefused(ModelError):
+    code = "MODEL_REFUSED"
+
+
+class ModelReplyError(ModelError):
+    """details: text, the beginning of what was answered; attempts, how often it was asked."""
+
+    code = "MODEL_REPLY_INVALID"
 
 
 class ReportError(SopilotError):

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from sopilot.core.errors import BadUpload, QualityGateFailed
-from sopilot.core.records import Actor, Role
+from sopilot.core.records import Actor, Role, plain
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.records import Job
 from sopilot.library import queries
@@ -27,6 +27,7 @@ from sopilot.library.analyze import (
 )
 from sopilot.library.remove import note, settle
 from sopilot.library.schemas import UploadMeta, VideoRow, VideoStatus
+from sopilot.media.pictures import PicturePlan
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.blobs import StagedBlob
@@ -45,6 +46,7 @@ class Upload:
     """What the sender wants with a file. is_forced: make a new row even for known bytes.
 
     job_uid: uid of the ingest job, if one is made; the sender finds it by that after a crash.
+    plan: pictures that the ingest takes along (a `PicturePlan`).
     """
 
     task_id: str
@@ -53,6 +55,7 @@ class Upload:
     enforce_quality: bool = False
     is_forced: bool = False
     job_uid: str | None = None
+    plan: PicturePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,13 @@ def add_staged(
     *,
     open_task: OpenTask,
     by: Actor,
+    and_then: Callable[[Connection, AddedVideo], None] | None = None,
 ) -> AddedVideo:
     """Keep a received file and write its row and job in one transaction.
 
     The same bytes in the same task and role give the existing row, unless forced or failed; it is
     analysed again when its features are gone, damaged or do not fit the version and mask of today.
+    and_then: what a feature writes about the video in the same transaction.
     Raises BadUpload for an empty file, QualityGateFailed when a known gold fails the gate that the
     sender demands, what open_task raises, DiskFull, StoreError; then nothing is left behind.
     """
@@ -110,6 +115,8 @@ def add_staged(
                 added = _insert(runtime, connection, staged, upload, by.name)
             if not added.is_duplicate:
                 _record(connection, by, added.video)
+            if and_then is not None:
+                and_then(connection, added)
     except BaseException:
         settle(runtime, "raw", sha256, noted)
         raise
@@ -119,7 +126,13 @@ def add_staged(
 
 
 def add_file(
-    runtime: Runtime, path: Path, upload: Upload, *, open_task: OpenTask, by: Actor
+    runtime: Runtime,
+    path: Path,
+    upload: Upload,
+    *,
+    open_task: OpenTask,
+    by: Actor,
+    and_then: Callable[[Connection, AddedVideo], None] | None = None,
 ) -> AddedVideo:
     """Like add_staged, for a file on this machine, which names the video unless `upload` does.
 
@@ -137,7 +150,7 @@ def add_file(
                     staged.write(block)
         except OSError as error:
             raise BadUpload(f"{path} cannot be read ({error.strerror}); check it") from error
-        return add_staged(runtime, staged, upload, open_task=open_task, by=by)
+        return add_staged(runtime, staged, upload, open_task=open_task, by=by, and_then=and_then)
 
 
 def name_of(path: Path) -> str:
@@ -194,21 +207,21 @@ def _queue_again(
     runtime: Runtime, connection: Connection, known: VideoRow, upload: Upload, requested_by: str
 ) -> AddedVideo:
     queries.mark_processing(connection, known.id)
-    job = _queue(runtime, connection, known.id, requested_by, upload.job_uid)
+    job = _queue(runtime, connection, known.id, requested_by, upload)
     video = queries.get_video(connection, known.id)
     return AddedVideo(video, job, is_duplicate=True, is_gate_wanted=upload.enforce_quality)
 
 
 def _queue(
-    runtime: Runtime, connection: Connection, video_id: int, requested_by: str, uid: str | None
+    runtime: Runtime, connection: Connection, video_id: int, requested_by: str, upload: Upload
 ) -> Job:
     job = jobs.enqueue(
         connection,
         INGEST_KIND,
-        {"video_id": video_id},
+        {"video_id": video_id} | ({} if upload.plan is None else {"plan": plain(upload.plan)}),
         requested_by=requested_by,
         max_attempts=runtime.settings.job_max_retries + 1,
-        uid=uid,
+        uid=upload.job_uid,
     )
     queries.set_ingest_job(connection, video_id, job.id)
     return job
@@ -230,6 +243,6 @@ def _insert(
         meta=upload.meta,
         enforce_quality=upload.enforce_quality,
     )
-    job = _queue(runtime, connection, video_id, requested_by, upload.job_uid)
+    job = _queue(runtime, connection, video_id, requested_by, upload)
     video = queries.get_video(connection, video_id)
     return AddedVideo(video, job, is_duplicate=False, is_gate_wanted=upload.enforce_quality)

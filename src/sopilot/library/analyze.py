@@ -7,7 +7,8 @@ plain values: importing the settings would cost it more than a short video.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,9 +21,11 @@ from sopilot.media.decode import FrameConsumer, run_pass
 from sopilot.media.keyframes import ThumbnailStrip
 from sopilot.media.mask import Mask, parse_mask
 from sopilot.media.masked import MaskedCopy
+from sopilot.media.pictures import PictureStrip, plan_of
 from sopilot.media.probe import probe
 from sopilot.media.quality import QualityMeter
 from sopilot.media.shots import ShotMeter
+from sopilot.media.signals import SignalMeter
 
 if TYPE_CHECKING:
     from sopilot.core.config import Settings
@@ -31,13 +34,15 @@ FEATURES: Final = "features"
 THUMBNAILS: Final = "thumbnails"
 MASKED: Final = "masked"
 MASKED_FILE: Final = "masked.mp4"
+SIGNALS: Final = "signals"
+PICTURES: Final = "pictures"
 _MEDIA = Producer("media", "media-1")
 """Version of what the media meters store: quality report, shots, thumbnails."""
 
 
 def feature_producer(settings: Settings, embedder: Embedder, role: Role) -> Producer:
     """What features are keyed by: the embedder's producer, and the privacy mask in force."""
-    return _masked(embedder.producer_for(role), parse_mask(settings))
+    return masked_producer(embedder.producer_for(role), parse_mask(settings))
 
 
 def fitting_producers(settings: Settings, embedder: Embedder, role: Role) -> tuple[str, ...]:
@@ -51,7 +56,7 @@ def fitting_producers(settings: Settings, embedder: Embedder, role: Role) -> tup
 
 def media_producer(settings: Settings) -> Producer:
     """What quality report, shots and thumbnails are keyed by."""
-    return _masked(_MEDIA, parse_mask(settings))
+    return masked_producer(_MEDIA, parse_mask(settings))
 
 
 def is_masked(settings: Settings) -> bool:
@@ -68,10 +73,12 @@ def analysis_arguments(
     role: Role,
     folder: Path,
     backend: str,
+    plan: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON-ready arguments of `analyze`; name: what messages call the file.
 
-    backend: the embedder, by the name that a `Choice` gives it.
+    backend: the embedder, by the name that a `Choice` gives it. plan: pictures to take along, a
+    `PicturePlan` as a mapping.
     """
     mask = parse_mask(settings)
     return {
@@ -83,43 +90,55 @@ def analysis_arguments(
         "limits": plain(settings.limits),
         "mask": None if mask is None else plain(mask),
         "embedder": backend,
+        "plan": plan,
     }
 
 
 def analyze(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Analyze the file at `path` and write `features`, `thumbnails` and, when masked, its masked
-    copy into `folder`.
+    """Analyze the file at `path` and write `features`, `thumbnails`, `signals` and, where asked
+    for, its masked copy and pictures into `folder`.
 
     arguments: see `analysis_arguments`. Returns the report: info, quality, shots and duration_sec,
     JSON-ready. Memory does not grow with the length of the video. Raises what the probe and the
     pass raise, and DiskFull.
     """
     path = Path(arguments["path"])
-    try:
+    with renamed(path, arguments["name"]):
         return _analyze(arguments, path, progress)
+
+
+@contextmanager
+def renamed(path: Path, name: str) -> Iterator[None]:
+    """Let errors call a file by `name`: blobs are named by their hash, which the sender does not
+    know."""
+    try:
+        yield
     except SopilotError as error:
-        # Blobs are named by their hash; the sender knows the file by its own name.
-        message = error.message.replace(str(path), arguments["name"])
-        message = message.replace(path.name, arguments["name"])
+        message = error.message.replace(str(path), name).replace(path.name, name)
         raise type(error)(message, error.details) from error
 
 
 def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> dict[str, Any]:
     role = Role(arguments["role"])
-    mask = _given_mask(arguments["mask"])
+    mask = given_mask(arguments["mask"])
     embedder = embedder_named(arguments["embedder"])
     info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
     quality, shots, strip = QualityMeter(info), ShotMeter(), ThumbnailStrip()
+    signals = SignalMeter(info.fps)
     extractor = embedder.consumer(info, role)
     folder = Path(arguments["folder"])
-    consumers: list[FrameConsumer] = [quality, shots, strip, extractor]
+    consumers: list[FrameConsumer] = [quality, shots, strip, signals, extractor]
     copy = None if mask is None else MaskedCopy(folder / MASKED_FILE, info)
-    summary = run_pass(path, info, consumers + ([copy] if copy else []), mask, progress)
-    if copy is not None:
-        copy.close()
-    producer = _masked(embedder.producer_for(role), mask)
+    plan = arguments["plan"]
+    pictures = None if plan is None else PictureStrip(folder / PICTURES, plan_of(plan))
+    further = [consumer for consumer in (copy, pictures) if consumer is not None]
+    summary = run_pass(path, info, [*consumers, *further], mask, progress)
+    for consumer in further:
+        consumer.close()
+    producer = masked_producer(embedder.producer_for(role), mask)
     extractor.write(folder / FEATURES, summary.duration_sec, producer)
     strip.write(folder / THUMBNAILS)
+    signals.write(folder / SIGNALS, summary.duration_sec)
     found = replace(info, is_vfr=summary.is_vfr, duration_sec=summary.duration_sec)
     return {
         "info": plain(found) | {"sampled_fps": extractor.rate_fps},
@@ -130,14 +149,16 @@ def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> di
     }
 
 
-def _given_mask(given: Mapping[str, Any] | None) -> Mask | None:
+def given_mask(given: Mapping[str, Any] | None) -> Mask | None:
+    """The mask that `plain` made a mapping of."""
     if given is None:
         return None
     rects = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in given["rects"])
     return Mask(rects, given["mode"], given["has_face_blur"])
 
 
-def _masked(producer: Producer, mask: Mask | None) -> Producer:
+def masked_producer(producer: Producer, mask: Mask | None) -> Producer:
+    """The producer of what is made of masked pictures."""
     if mask is None:
         return producer
     return replace(producer, settings=(*producer.settings, ("mask", mask.fingerprint)))

@@ -8,7 +8,6 @@ transaction. Features and thumbnails stay in files: the memory of an ingest is t
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +39,8 @@ from sopilot.library.analyze import (
     FEATURES,
     MASKED,
     MASKED_FILE,
+    PICTURES,
+    SIGNALS,
     THUMBNAILS,
     analysis_arguments,
     feature_producer,
@@ -48,10 +49,13 @@ from sopilot.library.analyze import (
     media_producer,
 )
 from sopilot.library.capsules import Analysed, analysed, keep_capsule
+from sopilot.library.look import picture_producer
 from sopilot.library.moments import forget_video, index_video
 from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
+from sopilot.library.workplace import clear_workplace, workplace
 from sopilot.media.isolate import run_limited
+from sopilot.media.pictures import plan_of
 from sopilot.runtime import Runtime
 from sopilot.store.derived import find_derived, record_derived
 from sopilot.store.engine import after_commit
@@ -59,7 +63,6 @@ from sopilot.store.tallies import Tally, count
 
 REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
-_WORK = Path("derived/.work")
 
 _log = get_logger(__name__)
 
@@ -78,7 +81,20 @@ class _Parts:
     analysis_sec: float | None = None  # None: known before
 
 
-def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: BoundariesOf) -> None:
+VideoHook = Callable[[Connection, VideoRow], None]
+"""What a feature of the band above does in the transaction that makes a video ready, or failed."""
+
+
+def no_hook(_connection: Connection, _video: VideoRow) -> None:
+    """The VideoHook of a caller who waits for no video."""
+
+
+def ingest_video(
+    runtime: Runtime,
+    context: JobContext,
+    boundaries_of: BoundariesOf,
+    on_ready: VideoHook = no_hook,
+) -> None:
     """Make the job's video ready. Raises what the file or the limits make of it."""
     with runtime.database.read() as connection:
         video = queries.get_video(connection, int(context.job.payload["video_id"]))
@@ -87,7 +103,7 @@ def ingest_video(runtime: Runtime, context: JobContext, boundaries_of: Boundarie
         found = _analysis(parts, boundaries_of)
         if video.is_gold and video.enforce_quality and not found.quality["overall_pass"]:
             raise quality_error(dict(found.quality))
-        _store(runtime, context, video, task, parts, found)
+        _store(runtime, context, video, task, parts, found, on_ready)
 
 
 def _store(
@@ -97,6 +113,7 @@ def _store(
     task: int,
     parts: _Parts,
     found: Analysis,
+    on_ready: VideoHook,
 ) -> None:
     """Keep the files, then their rows, the ready video and the end of the job at once."""
     notes: list[tuple[Path, str]] = []
@@ -126,6 +143,7 @@ def _store(
             queries.mark_ready(connection, video, found, is_raw_kept=is_raw_kept)
             if not is_raw_kept:
                 release_after(connection, runtime, video.sha256)
+            on_ready(connection, queries.get_video(connection, video.id))
     except BaseException:
         for noted, blob_sha256 in notes:
             settle(runtime, "derived", blob_sha256, noted)
@@ -146,23 +164,27 @@ def _forget_if_gone(runtime: Runtime, video_id: int) -> None:
         _log.warning("ingest.not_looked_at", video_id=video_id, reason=error.message)
 
 
-def fail_video(runtime: Runtime, connection: Connection, job: Job, error: SopilotError) -> None:
+def fail_video(
+    runtime: Runtime,
+    connection: Connection,
+    job: Job,
+    error: SopilotError,
+    on_failed: VideoHook = no_hook,
+) -> None:
     """The end of an ingest that failed or was cancelled: row failed, nothing else left."""
-    _clear_work(runtime, job)
+    clear_workplace(runtime, job, "ingest")
     video = queries.get_video(connection, int(job.payload["video_id"]))
     queries.mark_failed(connection, video.id, error.code, error.message)
     release_after(connection, runtime, video.sha256)
     after_commit(connection, partial(forget_video, runtime, video.id))
+    on_failed(connection, queries.get_video(connection, video.id))
 
 
 @contextmanager
 def _parts(runtime: Runtime, video: VideoRow, context: JobContext) -> Iterator[_Parts]:
     """Known parts, or new ones, whose files are gone afterwards."""
-    _clear_work(runtime, context.job)
-    try:
-        yield _stored_parts(runtime, video) or _analyze(runtime, video, context)
-    finally:
-        _clear_work(runtime, context.job)
+    with workplace(runtime, context.job, "ingest") as folder:
+        yield _stored_parts(runtime, video) or _analyze(runtime, video, context, folder)
 
 
 def _analysis(parts: _Parts, boundaries_of: BoundariesOf) -> Analysis:
@@ -184,11 +206,15 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
     producers = {THUMBNAILS: media, REPORT: media}
     if is_masked(runtime.settings):
         producers[MASKED] = media
+    extra = {SIGNALS: media}  # older versions made none; who needs it looks again
     with runtime.database.read() as connection:
         for producer in fitting_producers(runtime.settings, runtime.embedder, video.role):
             if find_derived(connection, video.sha256, FEATURES, producer) is not None:
                 producers[FEATURES] = producer
                 break
+        for kind, producer in extra.items():
+            if find_derived(connection, video.sha256, kind, producer) is not None:
+                producers[kind] = producer
         rows = {
             kind: find_derived(connection, video.sha256, kind, producer)
             for kind, producer in producers.items()
@@ -205,11 +231,13 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
     return _Parts(files, producers, json.loads(files[REPORT].read_text(encoding="utf-8")))
 
 
-def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
+def _analyze(runtime: Runtime, video: VideoRow, context: JobContext, folder: Path) -> _Parts:
     """Decode the video once, in the child, which writes into the job's work folder."""
-    folder = _work_folder(runtime, context.job)
-    files = {kind: folder / kind for kind in (FEATURES, THUMBNAILS, REPORT)}
+    files = {kind: folder / kind for kind in (FEATURES, THUMBNAILS, REPORT, SIGNALS)}
     settings = runtime.settings
+    plan = context.job.payload.get("plan")
+    if plan is not None:
+        files[PICTURES] = folder / PICTURES
     if is_masked(settings):
         files[MASKED] = folder / MASKED_FILE
     if not video.is_raw_kept:
@@ -234,6 +262,7 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
                 role=video.role,
                 folder=folder,
                 backend=runtime.choice.backend,
+                plan=plan,
             ),
             memory_mb=settings.decoder_memory_mb,
             cpu_seconds=settings.decoder_cpu_seconds,
@@ -251,16 +280,6 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext) -> _Parts:
     media = media_producer(settings).fingerprint
     features = feature_producer(settings, runtime.embedder, video.role).fingerprint
     producers = dict.fromkeys(files, media) | {FEATURES: features}
+    if plan is not None:
+        producers[PICTURES] = picture_producer(runtime, plan_of(plan))
     return _Parts(files, producers, report, time.monotonic() - begun_sec)
-
-
-def _work_folder(runtime: Runtime, job: Job) -> Path:
-    # The fence keeps a vanished worker that is still writing out of its successor's folder.
-    return runtime.blobs.root / _WORK / f"ingest-{job.uid}-{job.fence}"
-
-
-def _clear_work(runtime: Runtime, job: Job) -> None:
-    """Remove what this and earlier attempts at the job left; a successor's folder stays."""
-    for folder in (runtime.blobs.root / _WORK).glob(f"ingest-{job.uid}-*"):
-        if int(folder.name.rpartition("-")[2]) <= job.fence:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, desc, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, desc, exists, func, select, text
 from sqlalchemy import true as sql_true
 
 from sopilot.core.errors import VideoNotFound, VideoNotReady
@@ -20,7 +20,7 @@ from sopilot.library.schemas import (
     VideoStatus,
 )
 from sopilot.store.ids import row_name
-from sopilot.store.tables import tasks, videos
+from sopilot.store.tables import incidents, tasks, videos
 from sopilot.store.times import now_text
 
 _FIELDS = tuple(VideoRow.__dataclass_fields__)
@@ -105,7 +105,9 @@ def list_videos(
 def find_duplicate(
     connection: Connection, sha256: str, task_id: str, role: Role
 ) -> VideoRow | None:
-    """The newest usable row of the same bytes, task and role."""
+    """The newest usable row of the same bytes, task and role; not that of an incident, which goes
+    with it."""
+    is_of_incident = exists().where(incidents.c.video_id == videos.c.id)
     row = connection.execute(
         select(*_COLUMNS)
         .where(
@@ -113,6 +115,7 @@ def find_duplicate(
             videos.c.task_id == task_id,
             videos.c.role == str(role),
             videos.c.status != str(VideoStatus.FAILED),
+            ~is_of_incident,
         )
         .order_by(videos.c.id.desc())
         .limit(1)
@@ -338,6 +341,13 @@ def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
 def all_ids(connection: Connection) -> frozenset[int]:
     """Every video that exists, in whatever state."""
     return frozenset(connection.execute(select(videos.c.id)).scalars())
+
+
+def incident_of(connection: Connection, video_id: int) -> int | None:
+    """The id of the incident that a video was sent in for."""
+    query = select(incidents.c.id).where(incidents.c.video_id == video_id)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def ready_videos(connection: Connection, video_ids: Iterable[int]) -> dict[int, VideoRow]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import DecodeError, InputError, NoFrames
 from sopilot.core.records import Progress, VideoInfo, no_progress
+from sopilot.core.timespan import TimeSpan
 from sopilot.media import mask as masks
 from sopilot.media.container import open_video
 from sopilot.media.face_cover import FaceCover, Shown
@@ -119,6 +120,86 @@ def run_pass(
     return PassSummary(clock.frame_count, clock.first_sec, duration_sec, clock.is_vfr)
 
 
+def run_span(
+    path: Path,
+    info: VideoInfo,
+    span: TimeSpan,
+    consumers: Sequence[FrameConsumer],
+    mask: Mask | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Like `run_pass`, but only for what is shown within a span: enters the file at the sync frame
+    before it, where the container can.
+
+    Times are those of the whole video, sample indices too. Raises NoFrames where the span shows
+    nothing. O(frames from the sync frame on) time.
+    """
+    if not _read_span(path, info, span, consumers, mask, progress, may_seek=True):
+        # The container led to a frame behind the start, or its frames carry no times.
+        _read_span(path, info, span, consumers, mask, progress, may_seek=False)
+
+
+def _read_span(
+    path: Path,
+    info: VideoInfo,
+    span: TimeSpan,
+    consumers: Sequence[FrameConsumer],
+    mask: Mask | None,
+    progress: Progress,
+    *,
+    may_seek: bool,
+) -> bool:
+    """Whether the span could be read; False before any consumer got a picture."""
+    feeds = _group(consumers, info, mask)
+    for feed in feeds:
+        feed.skip_to(span.start_sec)
+    cover = _face_cover(info) if mask is not None and mask.has_face_blur else None
+    clock = _Clock(info)
+    pending: VideoFrame | None = None
+    with open_video(path) as (container, stream):
+        frames = _frames(container, stream, _Damage())
+        first = next(frames, None)
+        if first is None:
+            raise NoFrames(f"{path.name}: not a single frame could be decoded; record it again")
+        clock.place(first)
+        if may_seek and _enter(container, stream, clock.first_sec + span.start_sec):
+            entered = next(frames, None)
+            stamp_sec = None if entered is None else _stamp_sec(entered)
+            if stamp_sec is None or stamp_sec - clock.first_sec > span.start_sec + 1e-3:
+                return False
+            assert entered is not None
+            clock.jump(stamp_sec - clock.first_sec)
+            first = entered
+        pending = first
+        for number, frame in enumerate(frames):
+            start_sec = clock.place(frame)
+            if start_sec > span.start_sec:
+                _feed(feeds, cover, pending, clock.previous_sec, min(start_sec, span.end_sec))
+            pending = frame
+            if start_sec >= span.end_sec:
+                break
+            if number % _PROGRESS_FRAMES == 0:
+                progress(0.0)
+        else:
+            _feed(feeds, cover, pending, clock.last_sec, clock.end_sec(pending))
+        _deliver(feeds, cover.rest() if cover is not None else ())
+    return True
+
+
+_LEAST_SEEK_SEC = 2.0
+
+
+def _enter(container: InputContainer, stream: VideoStream, stamp_sec: float) -> bool:
+    """Go to the sync frame before a time of the container; False where it stays at the start."""
+    if stream.time_base is None or stamp_sec < _LEAST_SEEK_SEC:
+        return False
+    try:
+        container.seek(int(stamp_sec / stream.time_base), stream=stream, backward=True)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
 class _Clock:
     """Presentation times that start at 0 and always grow."""
 
@@ -155,6 +236,10 @@ class _Clock:
         self.previous_sec, self.last_sec = self.last_sec, time_sec
         self.frame_count += 1
         return time_sec
+
+    def jump(self, time_sec: float) -> None:
+        """Go on from a frame at this time: what lies before it was not read."""
+        self.previous_sec = self.last_sec = time_sec
 
     def end_sec(self, frame: VideoFrame) -> float:
         """End of the last frame: its own duration, or the usual frame distance."""
@@ -271,6 +356,11 @@ class _Feed:
     consumers: list[FrameConsumer]
     scaler: VideoReformatter
     next_index: int = 0
+
+    def skip_to(self, time_sec: float) -> None:
+        """Begin with the first sample at or after a time."""
+        if self.rate_fps is not None:
+            self.next_index = max(0, ceil((time_sec - _STAMP_TOLERANCE_SEC) * self.rate_fps))
 
     def _convert(self, shown: Shown) -> NDArray[np.uint8]:
         """The frame at the wanted size and format, upright and masked."""

@@ -37,9 +37,17 @@ def delete_video(
 ) -> Forgotten:
     """Remove a video and, when forced, its scores and the jobs that work on it.
 
-    Raises VideoNotFound, Conflict when a score or an unfinished ingest needs it and not forced.
+    Raises VideoNotFound, Conflict when it belongs to an incident, or when a score or an unfinished
+    ingest needs it and not forced.
     """
     found = library.lock_video(connection, video)
+    incident_id = library.incident_of(connection, found.id)
+    if incident_id is not None:
+        raise Conflict(
+            f"video {found.id} belongs to incident {incident_id}; delete that instead "
+            f"(DELETE /api/v1/incidents/{incident_id})",
+            {"video_id": found.id, "incident_iid": incident_id},
+        )
     referring = queries.scores_of_video(connection, found)
     score_ids = tuple(score_id for score_id, _ in referring)
     if not is_forced:

@@ -114,5 +114,15 @@ def delete_derived(connection: Connection, content_sha256: str) -> None:
     connection.execute(derived.delete().where(derived.c.content_sha256 == content_sha256))
 
 
+def delete_kind(connection: Connection, content_sha256: str, kind: str) -> tuple[str, ...]:
+    """Remove the rows of one kind; the blobs that they stood on."""
+    rows = connection.execute(
+        derived.delete()
+        .where(derived.c.content_sha256 == content_sha256, derived.c.kind == kind)
+        .returning(derived.c.blob_sha256)
+    )
+    return tuple(sorted(rows.scalars()))
+
+
 def _record(row: Row[Any]) -> Derived:
     return Derived(**{name: getattr(row, name) for name in Derived.__dataclass_fields__})

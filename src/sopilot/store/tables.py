@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -256,6 +257,95 @@ trainings = Table(
     Column("created_at", _TIME, nullable=False),
     sqlite_autoincrement=True,
 )
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("video_id", Integer, ForeignKey("videos.id"), nullable=False, unique=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), index=True),
+    Column("domain", String(16)),
+    Column("language", String(8), nullable=False),
+    Column("custom_events", _JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stage", Integer),
+    Column("method", String(16)),
+    Column("inferred_domain", String(16)),
+    Column("has_event", Boolean),
+    Column("duration_sec", Float),
+    Column("frame_count", Integer),
+    Column("window_count", Integer),
+    Column("model_version", String(256)),
+    Column("prompt_version", String(64)),
+    Column("analysis", _JSON),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("requested_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Videos that were sent in to be looked through for dangerous events, each with its own row of
+`videos`. analysis: every answer and picture hash of its passes, enough to conclude anew."""
+
+incident_events = Table(
+    "incident_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("incident_id", Integer, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("start_sec", Float, nullable=False),
+    Column("end_sec", Float, nullable=False),
+    Column("highlight_start_sec", Float, nullable=False),
+    Column("highlight_end_sec", Float, nullable=False),
+    Column("confidence", Float),
+    Column("score", Float),
+    Column("percentile", Float),
+    Column("method", String(16), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("keyframe_sec", Float),
+    Column("keyframe", LargeBinary),
+    Index("ix_incident_events_incident_id", "incident_id", "start_sec", "id"),
+    sqlite_autoincrement=True,
+)
+"""What was found. keyframe: JPEG of the highlight, so that a report needs no other file."""
+
+incident_windows = Table(
+    "incident_windows",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", Integer, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("window_index", Integer, nullable=False),
+    Column("start_sec", Float, nullable=False),
+    Column("end_sec", Float, nullable=False),
+    Column("label", String(16), nullable=False),
+    Column("has_event", Boolean),
+    Column("caption", Text),
+    Column("risk_score", Float),
+    Column("event_type", String(64)),
+    UniqueConstraint("incident_id", "window_index"),
+    sqlite_autoincrement=True,
+)
+"""The timeline: the windows of the pass that decided. has_event: None where nobody looked."""
+
+incident_logs = Table(
+    "incident_logs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", Integer, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stage", Integer),
+    Column("detail", _JSON, nullable=False),
+    Column("model_version", String(256)),
+    Column("prompt_version", String(64)),
+    Column("created_at", _TIME, nullable=False),
+    Index("ix_incident_logs_incident_id", "incident_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""What happened to an incident, append-only; its ids are the event ids of the status stream."""
 
 outbox = Table(
     "outbox",

@@ -86,3 +86,9 @@ def test_a_user_without_a_home_is_told_to_name_the_data_folder(
     with pytest.raises(BadSettings, match="SOPILOT_DATA_DIR"):
         load_settings()
     assert load_settings(data_dir=tmp_path).data_dir == tmp_path
+
+
+def test_the_address_of_a_model_holds_no_password() -> None:
+    with pytest.raises(BadSettings, match="SOPILOT_VLM_API_KEY") as caught:
+        load_settings(vlm_url="http://bob:hidden@model.local:8000/v1")
+    assert "hidden" not in caught.value.message

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sopilot.evaluation.rates import Share, auc, balanced_accuracy, clopper_pearson, rate, share
+from sopilot.core.errors import InputError
+from sopilot.evaluation.rates import (
+    Share,
+    auc,
+    balanced_accuracy,
+    clopper_pearson,
+    poisson_bounds,
+    rate,
+    share,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +47,50 @@ def test_bounds_enclose_the_ratio_and_mirror(one: int, other: int) -> None:
     low, high = clopper_pearson(hits, total)
     assert 0.0 <= low <= hits / total <= high <= 1.0
     assert clopper_pearson(total - hits, total) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [
+        (0, 0.0, 3.6889),  # -ln 0.025
+        (1, 0.0253, 5.5716),
+        (2, 0.2422, 7.2247),
+        (5, 1.6235, 11.6683),
+        (10, 4.7954, 18.3904),
+        (50, 37.1110, 65.9188),
+        (100, 81.3640, 121.6268),
+    ],
+)
+def test_exact_bounds_of_a_seen_count(count: int, low: float, high: float) -> None:
+    # Half a chi-square quantile: 0.025 at 2n, 0.975 at 2n + 2 degrees of freedom.
+    assert poisson_bounds(count) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_bounds_of_a_great_count_are_near_the_normal_ones() -> None:
+    low, high = poisson_bounds(40_000)
+    assert low == pytest.approx(40_000 - 1.96 * 200, abs=3)
+    assert high == pytest.approx(40_000 + 1.96 * 200, abs=3)
+
+
+@given(st.integers(0, 60), st.floats(0.01, 0.9999))
+def test_each_bound_leaves_its_tail(count: int, level: float) -> None:
+    low, high = poisson_bounds(count, level)
+
+    def at_most(count: int, mean: float) -> float:
+        return math.fsum(math.exp(-mean) * mean**k / math.factorial(k) for k in range(count + 1))
+
+    tail = (1.0 - level) / 2.0
+    assert at_most(count, high) == pytest.approx(tail, rel=1e-6)
+    if count:
+        assert 1.0 - at_most(count - 1, low) == pytest.approx(tail, rel=1e-6, abs=1e-12)
+    else:
+        assert low == 0.0
+
+
+@pytest.mark.parametrize(("count", "level"), [(-1, 0.95), (1, 0.0), (1, 1.0), (1, math.nan)])
+def test_refuses_bounds_of_no_count(count: int, level: float) -> None:
+    with pytest.raises(InputError, match="count >= 0"):
+        poisson_bounds(count, level)
 
 
 def test_share_counts_the_true_ones() -> None:

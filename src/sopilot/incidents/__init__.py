@@ -1,0 +1,1 @@
+"""Incidents: did something dangerous happen in this video, when and what?"""

@@ -1,0 +1,145 @@
+"""What an analysis needs of its video: from what ingest stored, else from another look at it.
+
+Called by the job; the pictures of a pass live in the job's folder only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Connection
+
+from sopilot.core.errors import BlobNotFound
+from sopilot.core.records import Keyframe, Progress
+from sopilot.core.timespan import TimeSpan
+from sopilot.incidents import queries
+from sopilot.incidents.analyze import Case
+from sopilot.incidents.schemas import Found, FoundEvent
+from sopilot.library import queries as library
+from sopilot.library.analyze import PICTURES, SIGNALS, THUMBNAILS, media_producer
+from sopilot.library.ingest import REPORT
+from sopilot.library.look import look_again, picture_producer, stored
+from sopilot.library.play import file_of
+from sopilot.library.remove import release_after
+from sopilot.library.schemas import VideoRow
+from sopilot.media.keyframes import Strip
+from sopilot.media.pictures import PictureFile, PicturePlan, ShownPicture
+from sopilot.media.signals import Signals
+from sopilot.runtime import Runtime
+from sopilot.store.derived import delete_kind
+
+OVERVIEW_COUNT = 8
+_KEYFRAME_FPS = 10.0
+_KEYFRAME_SIDE_PX = 640
+
+
+def open_case(runtime: Runtime, incident_id: int, folder: Path, still: Progress) -> Case:
+    """The incident and its video. folder: where files of another look may lie. still: called while
+    such a look goes on, whose share is not that of the analysis.
+
+    Raises IncidentNotFound, VideoNotReady, BlobNotFound, MediaError, DiskFull.
+    """
+    with runtime.database.read() as connection:
+        row = queries.get_incident(connection, incident_id)
+        video = library.get_ready_video(connection, row.video_id)
+    media = media_producer(runtime.settings).fingerprint
+    report = json.loads(_needed(runtime, video, REPORT, media).read_text(encoding="utf-8"))
+    strip = Strip.from_bytes(_needed(runtime, video, THUMBNAILS, media).read_bytes())
+    signals = stored(runtime, video, SIGNALS, media)
+    if signals is None:
+        again = look_again(runtime, video, folder / SIGNALS, wants_signals=True, progress=still)
+        signals = again[SIGNALS]
+    return Case(
+        domain=row.domain,
+        language=row.language,
+        custom_events=row.custom_events,
+        sha256=video.sha256,
+        duration_sec=float(report["duration_sec"]),
+        frame_count=int(report["frame_count"]),
+        shots=tuple(TimeSpan(a, b) for a, b in report["shots"]),
+        signals=Signals.from_file(signals),
+        overview=lambda: _overview(strip),
+        pictures_of=lambda plan: _pictures(runtime, video, plan, folder, still),
+        source=lambda: _source(runtime, video),
+    )
+
+
+def _overview(strip: Strip) -> list[ShownPicture]:
+    """Thumbnails spread over the whole video."""
+    count = min(OVERVIEW_COUNT, len(strip.jpegs))
+    places = sorted({round(place) for place in np.linspace(0, len(strip.jpegs) - 1, count)})
+    return [
+        ShownPicture(
+            Keyframe(float(strip.times_sec[place]), strip.jpegs[place]),
+            hashlib.sha256(strip.jpegs[place]).hexdigest(),
+        )
+        for place in places
+    ]
+
+
+def _source(runtime: Runtime, video: VideoRow) -> tuple[Path, str]:
+    with runtime.database.read() as connection:
+        file = file_of(runtime, connection, video, is_raw=False)
+    return file.path, video.original_filename or f"video-{video.id}.mp4"
+
+
+def _needed(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path:
+    path = stored(runtime, video, kind, producer)
+    if path is None:
+        raise BlobNotFound(
+            f"what ingest made of video {video.id} ({kind}) is not stored any more, or was made "
+            "with another privacy mask; upload the file again"
+        )
+    return path
+
+
+def _pictures(
+    runtime: Runtime, video: VideoRow, plan: PicturePlan, folder: Path, still: Progress
+) -> Path:
+    producer = picture_producer(runtime, plan)
+    known = stored(runtime, video, PICTURES, producer)
+    place = folder / producer
+    if known is not None or (place / PICTURES).exists():
+        return known or place / PICTURES
+    return look_again(runtime, video, place, plan, progress=still)[PICTURES]
+
+
+def with_keyframes(case: Case, found: Found) -> Found:
+    """The same, each event with the picture nearest to the middle of its highlight: of those that
+    the model saw, else of another look."""
+    if not found.events:
+        return found
+    spans = tuple((e.highlight.start_sec, e.highlight.end_sec + 0.01) for e in found.events)
+    plan = found.shown or PicturePlan(
+        _KEYFRAME_FPS, 1 / _KEYFRAME_FPS, 1, _KEYFRAME_SIDE_PX, spans=spans
+    )
+    wanted = [
+        window
+        for window in plan.windows(case.duration_sec)
+        if any(
+            first < window.span.end_sec and window.span.start_sec < last for first, last in spans
+        )
+    ]
+    pictures = PictureFile(case.pictures_of(plan))
+    try:
+        shown = [item.frame for window in wanted for item in pictures.of(window.index)]
+    finally:
+        pictures.close()
+    events = tuple(_with_keyframe(event, shown) for event in found.events)
+    return replace(found, events=events)
+
+
+def _with_keyframe(event: FoundEvent, shown: list[Keyframe]) -> FoundEvent:
+    middle = event.highlight.centre_sec
+    nearest = min(shown, key=lambda frame: abs(frame.time_sec - middle), default=None)
+    return replace(event, keyframe=nearest)
+
+
+def release_pictures(runtime: Runtime, connection: Connection, sha256: str) -> None:
+    """Give back the pictures that ingest took along for the first pass."""
+    for blob_sha256 in delete_kind(connection, sha256, PICTURES):
+        release_after(connection, runtime, blob_sha256, "derived")

@@ -1,0 +1,87 @@
+"""The clip of a span of a ready video, cut once and kept: masked when masks are on.
+
+Called by the routes that hand out highlights.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sopilot.core.errors import NoFrames
+from sopilot.core.records import Limits, Producer, Progress
+from sopilot.core.timespan import TimeSpan
+from sopilot.library.analyze import given_mask, masked_producer, renamed
+from sopilot.library.look import look_arguments, stored
+from sopilot.library.remove import note, settle
+from sopilot.library.schemas import VideoRow
+from sopilot.media.cut import CutClip
+from sopilot.media.decode import run_span
+from sopilot.media.isolate import run_limited
+from sopilot.media.mask import parse_mask
+from sopilot.media.probe import probe
+from sopilot.runtime import Runtime
+from sopilot.store.derived import record_derived
+
+CLIP: Final = "clip"
+_TARGET = "sopilot.library.cut:cut"
+_FILE = "clip.mp4"
+
+
+def clip_of(runtime: Runtime, video: VideoRow, span: TimeSpan) -> Path:
+    """The MP4 file of a span; made in a limited child where it does not exist yet.
+
+    Raises MediaError, NoFrames for a span without pictures, BlobNotFound, DiskFull.
+    """
+    settings = (("start_sec", f"{span.start_sec:.3f}"), ("end_sec", f"{span.end_sec:.3f}"))
+    made = masked_producer(Producer("clip", "clip-1", settings), parse_mask(runtime.settings))
+    known = stored(runtime, video, CLIP, made.fingerprint)
+    if known is not None:
+        return known
+    folder = runtime.blobs.root / "derived/.work" / f"clip-{uuid.uuid4().hex}-0"
+    try:
+        arguments = look_arguments(runtime, video, folder) | {"span": span.as_list()}
+        run_limited(
+            _TARGET,
+            arguments,
+            memory_mb=runtime.settings.decoder_memory_mb,
+            cpu_seconds=runtime.settings.decoder_cpu_seconds,
+        )
+        return _keep(runtime, video, folder / _FILE, made.fingerprint)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(runtime: Runtime, video: VideoRow, path: Path, producer: str) -> Path:
+    blob_sha256 = runtime.blobs.put_file("derived", path)
+    noted = note(runtime, "derived", blob_sha256)
+    try:
+        with runtime.database.write() as connection:
+            record_derived(
+                connection,
+                content_sha256=video.sha256,
+                kind=CLIP,
+                producer=producer,
+                blob_sha256=blob_sha256,
+                size_bytes=path.stat().st_size,
+            )
+    finally:
+        settle(runtime, "derived", blob_sha256, noted)
+    return runtime.blobs.local_path("derived", blob_sha256)
+
+
+def cut(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The child's side of `clip_of`."""
+    path, folder = Path(arguments["path"]), Path(arguments["folder"])
+    span = TimeSpan(*arguments["span"])
+    with renamed(path, arguments["name"]):
+        info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
+        clip = CutClip(folder / _FILE, info, span)
+        run_span(path, info, span, [clip], given_mask(arguments["mask"]), progress)
+        clip.close()
+    if clip.frame_count == 0:
+        raise NoFrames(f"{arguments['name']} shows nothing within {span.as_list()}")
+    return {"frame_count": clip.frame_count}

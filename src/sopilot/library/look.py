@@ -1,0 +1,161 @@
+"""Another look at a stored video: its pictures by a plan, and its signals, without an upload.
+
+The first pass takes them along where it is asked to (`library.analyze`); what it did not take is
+decoded again here, in a limited child of the same kind. Called by features that show windows of a
+video to a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sopilot.core.config import Settings
+from sopilot.core.errors import DiskFull
+from sopilot.core.records import Limits, Progress, no_progress, plain
+from sopilot.library.analyze import (
+    MASKED,
+    PICTURES,
+    SIGNALS,
+    given_mask,
+    masked_producer,
+    media_producer,
+    renamed,
+)
+from sopilot.library.schemas import VideoRow
+from sopilot.media.decode import FrameConsumer, run_pass, run_span
+from sopilot.media.isolate import run_limited
+from sopilot.media.mask import parse_mask
+from sopilot.media.pictures import PicturePlan, PictureStrip, plan_of
+from sopilot.media.probe import probe
+from sopilot.media.signals import SignalMeter
+from sopilot.runtime import Runtime
+from sopilot.store.derived import find_derived
+
+_TARGET = "sopilot.library.look:look"
+
+
+def picture_producer(runtime: Runtime, plan: PicturePlan) -> str:
+    """What pictures of a plan are keyed by: the plan, and the privacy mask in force."""
+    return masked_producer(plan.producer, parse_mask(runtime.settings)).fingerprint
+
+
+def stored(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path | None:
+    """The file of this kind that an earlier pass left; None where there is none."""
+    with runtime.database.read() as connection:
+        row = find_derived(connection, video.sha256, kind, producer)
+    if row is None or not runtime.blobs.exists("derived", row.blob_sha256):
+        return None
+    return runtime.blobs.local_path("derived", row.blob_sha256)
+
+
+def look_again(
+    runtime: Runtime,
+    video: VideoRow,
+    folder: Path,
+    plan: PicturePlan | None = None,
+    *,
+    wants_signals: bool = False,
+    progress: Progress = no_progress,
+) -> Mapping[str, Path]:
+    """Decode a ready video once more; the files by kind (PICTURES, SIGNALS), in `folder`.
+
+    What was not kept raw is read from its masked copy. Raises MediaError, BlobNotFound, DiskFull,
+    and what `progress` raises.
+    """
+    source = look_arguments(runtime, video, folder)
+    look_at(runtime.settings, source, plan, wants_signals=wants_signals, progress=progress)
+    kinds = [PICTURES] * (plan is not None) + [SIGNALS] * wants_signals
+    return {kind: folder / kind for kind in kinds}
+
+
+def look_at(
+    settings: Settings,
+    source: Mapping[str, Any],
+    plan: PicturePlan | None = None,
+    *,
+    wants_signals: bool = False,
+    progress: Progress = no_progress,
+) -> Mapping[str, Any]:
+    """Decode a file in the limited child; its duration_sec and frame_count. source: see
+    `look_arguments`."""
+    return run_limited(
+        _TARGET,
+        {
+            **source,
+            "plan": None if plan is None else plain(plan),
+            "wants_signals": wants_signals,
+        },
+        memory_mb=settings.decoder_memory_mb,
+        cpu_seconds=settings.decoder_cpu_seconds,
+        progress=progress,
+    )
+
+
+def look_arguments(runtime: Runtime, video: VideoRow, folder: Path) -> dict[str, Any]:
+    """What a child must know that decodes a stored video again; makes the folder it writes into.
+
+    A video that was admitted once is not refused for its length. Raises BlobNotFound, DiskFull.
+    """
+    path, mask = _source(runtime, video)
+    name = video.original_filename or "the upload"
+    limits = replace(runtime.settings.limits, min_duration_sec=0.0)
+    return file_arguments(path, name, video.sha256, limits, mask, folder)
+
+
+def file_arguments(
+    path: Path,
+    name: str,
+    sha256: str,
+    limits: Limits,
+    mask: Mapping[str, Any] | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """`look_arguments` of a file that is no video of the library."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskFull(f"{folder} cannot be made ({error.strerror}); free space") from error
+    return {
+        "path": str(path),
+        "name": name,
+        "sha256": sha256,
+        "limits": plain(limits),
+        "mask": mask,
+        "folder": str(folder),
+    }
+
+
+def _source(runtime: Runtime, video: VideoRow) -> tuple[Path, Mapping[str, Any] | None]:
+    """The file to decode and the mask to lay over it: none over a copy that has one."""
+    mask = parse_mask(runtime.settings)
+    if video.is_raw_kept or mask is None:
+        return runtime.blobs.local_path("raw", video.sha256), None if mask is None else plain(mask)
+    producer = media_producer(runtime.settings).fingerprint
+    copy = stored(runtime, video, MASKED, producer)
+    return copy or runtime.blobs.local_path("raw", video.sha256), None
+
+
+def look(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The child's side of `look_again`."""
+    path, folder = Path(arguments["path"]), Path(arguments["folder"])
+    mask = given_mask(arguments["mask"])
+    with renamed(path, arguments["name"]):
+        info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
+        plan = None if arguments["plan"] is None else plan_of(arguments["plan"])
+        strip = None if plan is None else PictureStrip(folder / PICTURES, plan)
+        if strip is not None and plan is not None and plan.spans and not arguments["wants_signals"]:
+            for span in plan.reach():
+                run_span(path, info, span, [strip], mask, progress)
+            strip.close()
+            return {}
+        meter = SignalMeter(info.fps) if arguments["wants_signals"] else None
+        consumers: list[FrameConsumer] = [item for item in (strip, meter) if item is not None]
+        summary = run_pass(path, info, consumers, mask, progress)
+        if strip is not None:
+            strip.close()
+        if meter is not None:
+            meter.write(folder / SIGNALS, summary.duration_sec)
+    return {"duration_sec": summary.duration_sec, "frame_count": summary.frame_count}

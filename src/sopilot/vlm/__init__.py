@@ -1,0 +1,1 @@
+"""Vision-language models: one client, one detection pass, and what is found without a model."""

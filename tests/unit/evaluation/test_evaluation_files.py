@@ -1,0 +1,86 @@
+"""Figures from files: worked by hand, and files that do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopilot.core.errors import InputError
+from sopilot.evaluation.files import detection_figures, retrieval_figures
+
+
+def written(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def event(start: float, end: float, kind: str = "FALL", **more: Any) -> dict[str, Any]:
+    return {"event_type": kind, "start_time": start, "end_time": end, **more}
+
+
+def test_alarms_are_counted_against_the_hours_really_analysed(tmp_path: Path) -> None:
+    """Two true events, one found; one alarm too many; 1 h of which half was not checked."""
+    found = written(
+        tmp_path / "a.json",
+        {
+            "video_sha256": "a",
+            "duration_sec": 3600.0,
+            "events": [event(10, 20, score=0.9), event(500, 510, score=0.6)],
+            "not_checked": [{"span": [1800.0, 3600.0], "code": "MODEL_REPLY_INVALID"}],
+        },
+    )
+    truth = written(tmp_path / "t.json", {"videos": {"a": [event(11, 20), event(90, 95)]}})
+    figures = detection_figures([found], truth)
+    assert figures["counts"] | {"precision": 0, "recall": 0} == {
+        "matched": 1, "false_alarms": 1, "missed": 1, "precision": 0, "recall": 0, "f1": 0.5,
+    }  # fmt: skip
+    rate = figures["false_alarms_per_hour"]
+    assert (rate["count"], rate["hours"], rate["per_hour"]) == (1, 0.5, 2.0)
+    assert rate["interval"] == pytest.approx([2 * 0.0253, 2 * 5.572], abs=2e-3)
+    assert figures["brier"] == pytest.approx((0.1**2 + 0.6**2) / 2)
+    only_sure = detection_figures([found], truth, live_score=0.8)
+    assert only_sure["counts"]["false_alarms"] == 0
+
+
+def test_questions_are_judged(tmp_path: Path) -> None:
+    moment = {"video": "a", "start_sec": 5.0, "end_sec": 10.0}
+    other = {"video": "a", "start_sec": 50.0, "end_sec": 60.0}
+    path = written(
+        tmp_path / "q.json",
+        {
+            "questions": [
+                {"question": "first", "ranked": [moment, other], "truth": [moment]},
+                {"question": "second", "ranked": [other, moment], "truth": [moment]},
+                {"question": "never", "ranked": [other], "truth": [moment]},
+            ]
+        },
+    )
+    figures = retrieval_figures(path)
+    assert figures["hit_rate"]["1"]["ratio"] == pytest.approx(1 / 3)
+    assert figures["hit_rate"]["5"]["ratio"] == pytest.approx(2 / 3)
+    assert figures["mrr"] == pytest.approx((1 + 0.5 + 0) / 3)
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "told"),
+    [
+        ({"video_sha256": "b", "duration_sec": 1, "events": []}, {"videos": {}}, "does not name"),
+        ({"video_sha256": "a"}, {"videos": {"a": []}}, "duration_sec"),
+        (
+            {"video_sha256": "a", "duration_sec": 9, "events": [event(5, 4)]},
+            {"videos": {"a": []}},
+            "ends at 4.0 s before",
+        ),
+        ({"video_sha256": "a", "duration_sec": 1, "events": []}, {"video": {}}, "videos"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_named(
+    tmp_path: Path, found: Any, truth: Any, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        detection_figures(
+            [written(tmp_path / "f.json", found)], written(tmp_path / "t.json", truth)
+        )
