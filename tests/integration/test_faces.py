@@ -186,7 +186,7 @@ def test_features_and_all_other_consumers_are_given_blurred_faces(
         if kept:
             checked.add(type(before.inner).__name__)
             assert max(kept) < 0.1, (type(before.inner), max(kept))
-    assert checked == {"QualityMeter", "ThumbnailStrip", "ColorMotionConsumer"}
+    assert checked == {"QualityMeter", "ThumbnailStrip", "SignalMeter", "ColorMotionConsumer"}
 
 
 def _gray(picture: Picture) -> Picture:
