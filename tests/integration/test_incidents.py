@@ -42,22 +42,34 @@ def script() -> Script:
 Open = Callable[..., tuple[Runtime, Client]]
 
 
-@pytest.fixture
-def opened(tmp_path: Path, database_url: str, script: Script) -> Iterator[Open]:
+def opener(stack: ExitStack, folder: Path, database_url: str | None, script: Script) -> Open:
     """Opens a service whose model is the script, or that has none."""
+
+    def make(*, has_model: bool = True, **changes: Any) -> tuple[Runtime, Client]:
+        if has_model:
+            changes = {"vlm_url": stack.enter_context(serving_model(script)), **changes}
+        values = {"vlm_attempts": 2, "vlm_timeout_sec": 20.0, "incident_language": "en"}
+        values |= {"job_max_retries": 0}
+        runtime = open_test_runtime(folder, database_url, **{**values, **changes})
+        stack.callback(close_runtime, runtime)
+        client = stack.enter_context(serving(create_app(runtime=runtime, with_workers=False)))
+        return runtime, client
+
+    return make
+
+
+@pytest.fixture
+def opened(tmp_path: Path, script: Script) -> Iterator[Open]:
+    """On SQLite, for what no database changes."""
     with ExitStack() as stack:
+        yield opener(stack, tmp_path, None, script)
 
-        def make(*, has_model: bool = True, **changes: Any) -> tuple[Runtime, Client]:
-            if has_model:
-                changes = {"vlm_url": stack.enter_context(serving_model(script)), **changes}
-            values = {"vlm_attempts": 2, "vlm_timeout_sec": 20.0, "incident_language": "en"}
-            values |= {"job_max_retries": 0}
-            runtime = open_test_runtime(tmp_path, database_url, **{**values, **changes})
-            stack.callback(close_runtime, runtime)
-            client = stack.enter_context(serving(create_app(runtime=runtime, with_workers=False)))
-            return runtime, client
 
-        yield make
+@pytest.fixture
+def opened_on_both(tmp_path: Path, database_url: str, script: Script) -> Iterator[Open]:
+    """On SQLite and on PostgreSQL."""
+    with ExitStack() as stack:
+        yield opener(stack, tmp_path, database_url, script)
 
 
 def send(client: Client, path: Path, **fields: str) -> int:
@@ -95,9 +107,9 @@ def data(client: Client, route: str) -> Any:
 
 
 def test_an_event_is_found_where_it_is(
-    opened: Open, script: Script, clips: dict[str, Path]
+    opened_on_both: Open, script: Script, clips: dict[str, Path]
 ) -> None:
-    runtime, client = opened()
+    runtime, client = opened_on_both()
     iid = send(client, clips["event"])
     look(runtime, iid)
     found = data(client, f"/incidents/{iid}")
@@ -219,10 +231,10 @@ def test_a_model_that_fails_ends_in_error_and_a_rerun_works(
 
 
 def test_wrong_key_and_answers_about_another_window_are_errors(
-    opened: Open, script: Script, clips: dict[str, Path]
+    opened_on_both: Open, script: Script, clips: dict[str, Path]
 ) -> None:
     script.key = KEY
-    runtime, client = opened(vlm_model=MODEL)
+    runtime, client = opened_on_both(vlm_model=MODEL)
     iid = send(client, clips["event"], domain="production")
     look(runtime, iid)
     assert data(client, f"/incidents/{iid}")["error_code"] == "MODEL_REFUSED"
@@ -234,9 +246,9 @@ def test_wrong_key_and_answers_about_another_window_are_errors(
 
 
 def test_without_a_model_changes_are_measured_and_nothing_is_told_of_them(
-    opened: Open, clips: dict[str, Path]
+    opened_on_both: Open, clips: dict[str, Path]
 ) -> None:
-    runtime, client = opened(has_model=False)
+    runtime, client = opened_on_both(has_model=False)
     iid = send(client, clips["dark"])
     look(runtime, iid)
     found = data(client, f"/incidents/{iid}")
@@ -292,13 +304,13 @@ def test_the_same_conclusions_come_out_of_the_stored_answers(
     assert not replay(changed).is_same
 
 
-def test_reports_say_what_is_stored(opened: Open, clips: dict[str, Path]) -> None:
+def test_reports_say_what_is_stored(opened_on_both: Open, clips: dict[str, Path]) -> None:
     import io
 
     from docx import Document
     from pypdf import PdfReader
 
-    runtime, client = opened()
+    runtime, client = opened_on_both()
     iid = send(client, clips["event"], domain="production")
     early = client.get(f"/api/v1/incidents/{iid}/report")
     assert (early.status_code, early.json()["status"]) == (425, "ERROR")
@@ -339,8 +351,8 @@ def test_the_highlight_is_cut_out_of_the_video(
     assert client.get(f"/api/v1/incidents/{iid}/highlights/2").status_code == 404
 
 
-def test_deletion_leaves_nothing(opened: Open, clips: dict[str, Path]) -> None:
-    runtime, client = opened()
+def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened_on_both()
     before = files_below(runtime.blobs.root)
     iid = send(client, clips["event"], domain="production")
     look(runtime, iid)
@@ -484,8 +496,8 @@ def test_bad_uploads_are_refused_and_leave_nothing(
     assert files_below(runtime.blobs.root) == before
 
 
-def test_what_is_no_video_ends_in_error(opened: Open) -> None:
-    runtime, client = opened(has_model=False)
+def test_what_is_no_video_ends_in_error(opened_on_both: Open) -> None:
+    runtime, client = opened_on_both(has_model=False)
     upload = client.post(
         "/api/v1/incidents/upload", files={"file": ("a.mp4", b"no video" * 99, "video/mp4")}
     )
@@ -512,9 +524,9 @@ def messages(client: Client, iid: int, after: int | None = None) -> list[tuple[s
 
 
 def test_the_stream_tells_every_change_and_goes_on_where_it_was(
-    opened: Open, clips: dict[str, Path]
+    opened_on_both: Open, clips: dict[str, Path]
 ) -> None:
-    runtime, client = opened()
+    runtime, client = opened_on_both()
     iid = send(client, clips["quiet"], domain="production")
     look(runtime, iid)
     told = messages(client, iid)
@@ -557,8 +569,8 @@ def test_media_answers_ranges_and_heads(opened: Open, clips: dict[str, Path]) ->
     assert (beyond.status_code, beyond.json()["status"]) == (416, "ERROR")
 
 
-def test_the_same_file_twice_is_two_incidents(opened: Open, clips: dict[str, Path]) -> None:
-    runtime, client = opened(has_model=False)
+def test_the_same_file_twice_is_two_incidents(opened_on_both: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened_on_both(has_model=False)
     first, second = send(client, clips["quiet"]), send(client, clips["quiet"])
     look(runtime, first)
     look(runtime, second)
@@ -640,9 +652,9 @@ def test_an_earlier_service_that_tells_of_times_beyond_the_video_is_an_error(
 
 
 def test_the_same_file_as_a_video_of_its_own_outlives_the_incident(
-    opened: Open, clips: dict[str, Path]
+    opened_on_both: Open, clips: dict[str, Path]
 ) -> None:
-    runtime, client = opened(has_model=False)
+    runtime, client = opened_on_both(has_model=False)
     iid = send(client, clips["quiet"])
     look(runtime, iid)
     with clips["quiet"].open("rb") as stream:
