@@ -72,7 +72,7 @@ def test_a_gold_becomes_ready_with_everything_that_later_steps_need(
     assert [check["name"] for check in video.quality["checks"]] == names
     with runtime.database.read() as connection:
         stored = {row.kind: row for row in list_derived(connection, video.sha256)}
-    assert set(stored) == {"features", "thumbnails", "report"}
+    assert set(stored) == {"features", "thumbnails", "report", "signals"}
     features = VideoFeatures.from_bytes(
         runtime.blobs.get_bytes("derived", stored["features"].blob_sha256)
     )
