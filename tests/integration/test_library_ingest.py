@@ -79,7 +79,7 @@ def test_a_gold_becomes_ready_with_everything_that_later_steps_need(
     assert features.producer.fingerprint == video.producer == stored["features"].producer
     strip = Strip.from_bytes(runtime.blobs.get_bytes("derived", stored["thumbnails"].blob_sha256))
     assert len(strip.jpegs) == 12
-    assert len(files_below(runtime.blobs.root)) == 4
+    assert len(files_below(runtime.blobs.root)) == 5
 
 
 def test_the_same_file_is_one_row_per_task_and_role(sqlite_runtime: Runtime, clip: Path) -> None:
