@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+ML := .venv-ml
+ML_STAMP := $(ML)/.stamp
 DATA ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak check format docs bench bench-verdicts lock clean
+.PHONY: help setup demo serve test test-ml soak check format docs bench bench-verdicts lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,7 +34,19 @@ serve: setup ## run the service on the demo's data (http://127.0.0.1:8000/docs)
 	$(BIN)/sopilot serve --data-dir $(DATA)
 
 test: setup ## run the tests (SQLite; PostgreSQL where its binaries are found)
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak" tests
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not ml" tests
+
+test-ml: $(ML_STAMP) ## run the tests with a real model's server (torch, 1.8 GB in .venv-ml)
+	SOPILOT_TEST_REQUIRE=ml OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(ML)/bin/python -m pytest -m ml tests/ml
+
+# torch comes by itself, as the CPU build or not at all: the index has only the one for GPUs, so pip
+# must be configured to find the other. What it imports is in ml.lock.
+$(ML_STAMP): $(STAMP) requirements/ml.in requirements/ml.lock
+	test -x $(ML)/bin/python || $(PYTHON) -m venv $(ML)
+	$(BIN)/uv pip install --quiet --python $(ML)/bin/python --no-deps --require-hashes -r requirements/core.lock -r requirements/dev.lock -r requirements/ml.lock
+	$(ML)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$(grep '^torch==' requirements/ml.in)"
+	$(BIN)/uv pip install --quiet --python $(ML)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
 
 soak: setup ## run the long lists: hours of video, every kill, every truncation
 	$(BIN)/python -m pytest -m soak tests
@@ -61,6 +75,7 @@ bench-verdicts: setup ## judge films with known truth; ARGS="handwash --check" f
 lock: setup ## resolve requirements/*.in into hashed lock files
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o requirements/core.lock requirements/core.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -o requirements/dev.lock requirements/dev.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -c requirements/dev.lock --overrides <(echo 'torch; sys_platform == "never"') -o requirements/ml.lock requirements/ml.in
 
 clean: ## remove what the tools and the demo left
 	rm -rf $(DATA) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
