@@ -20,7 +20,7 @@ from sopilot.embed.open import COLOR_MOTION
 from sopilot.jobs.records import JobState
 from sopilot.library import analyze as analysis
 from sopilot.library import queries
-from sopilot.library.analyze import FEATURES, MASKED
+from sopilot.library.analyze import FEATURES, MASKED, SIGNALS
 from sopilot.media.decode import PassSummary, run_pass
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.sop.pictures import load_strip
@@ -139,7 +139,7 @@ class Spy:
 
 
 def pictures_seen(
-    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, role: Role, **settings: Any
 ) -> list[Spy]:
     """What each consumer of a real analysis was given."""
     spies: list[Spy] = []
@@ -156,21 +156,32 @@ def pictures_seen(
         path,
         name="a",
         sha256="0" * 64,
-        role=Role.TRAINEE,
+        role=role,
         folder=folder,
         backend=COLOR_MOTION,
     )
     analysis.analyze(arguments, no_progress)
-    assert (folder / FEATURES).stat().st_size > 0
+    assert (folder / (FEATURES if role.is_scored else SIGNALS)).stat().st_size > 0
     return spies
 
 
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        (Role.TRAINEE, {"QualityMeter", "ThumbnailStrip", "ColorMotionConsumer"}),
+        (Role.FOOTAGE, {"QualityMeter", "ThumbnailStrip", "SignalMeter"}),
+    ],
+)
 def test_features_and_all_other_consumers_are_given_blurred_faces(
-    clip: tuple[Path, Faces], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: tuple[Path, Faces],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    role: Role,
+    names: set[str],
 ) -> None:
     path, faces = clip
-    plain = pictures_seen(path, tmp_path / "plain", monkeypatch)
-    blurred = pictures_seen(path, tmp_path / "blurred", monkeypatch, **BLUR)
+    plain = pictures_seen(path, tmp_path / "plain", monkeypatch, role)
+    blurred = pictures_seen(path, tmp_path / "blurred", monkeypatch, role, **BLUR)
     assert len(blurred) == len(plain) + 1
     checked = set()
     for before, after in zip(plain, blurred, strict=False):
@@ -186,7 +197,7 @@ def test_features_and_all_other_consumers_are_given_blurred_faces(
         if kept:
             checked.add(type(before.inner).__name__)
             assert max(kept) < 0.1, (type(before.inner), max(kept))
-    assert checked == {"QualityMeter", "ThumbnailStrip", "SignalMeter", "ColorMotionConsumer"}
+    assert checked == names
 
 
 def _gray(picture: Picture) -> Picture:

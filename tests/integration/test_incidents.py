@@ -581,7 +581,7 @@ def test_the_same_file_twice_is_two_incidents(opened_on_both: Open, clips: dict[
 
 @pytest.fixture
 def earlier_service(script: Script, tmp_path: Path) -> Iterator[str]:
-    """The earlier inference service, which ours stands for, over HTTP; `/generate` has no schema."""
+    """The earlier inference service, which ours stands for, over HTTP; it knows no schema."""
     script.wants_schema = False
     with serving_model(script) as url:
         settings = load_settings(data_dir=tmp_path / "wire", vlm_url=url, incident_language="en")

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 from service_parts import add, files_below, open_test_runtime, work, write_procedure
 
-from sopilot.core.errors import BadUpload, FileTooLarge, QualityGateFailed, TaskNotAllowed
+from sopilot.core.errors import (
+    BadUpload,
+    FileTooLarge,
+    InputError,
+    QualityGateFailed,
+    TaskNotAllowed,
+)
 from sopilot.core.records import Role
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.records import JobState
@@ -21,6 +27,7 @@ from sopilot.library.remove import note, sweep
 from sopilot.library.schemas import VideoFilter, VideoRow, VideoStatus
 from sopilot.media.keyframes import Strip
 from sopilot.runtime import Runtime, close_runtime
+from sopilot.sop.evaluate import check_videos
 from sopilot.store.derived import list_derived
 
 
@@ -72,14 +79,38 @@ def test_a_gold_becomes_ready_with_everything_that_later_steps_need(
     assert [check["name"] for check in video.quality["checks"]] == names
     with runtime.database.read() as connection:
         stored = {row.kind: row for row in list_derived(connection, video.sha256)}
-    assert set(stored) == {"features", "thumbnails", "report", "signals"}
+    assert set(stored) == {"features", "thumbnails", "report"}
     features = VideoFeatures.from_bytes(
         runtime.blobs.get_bytes("derived", stored["features"].blob_sha256)
     )
     assert features.producer.fingerprint == video.producer == stored["features"].producer
     strip = Strip.from_bytes(runtime.blobs.get_bytes("derived", stored["thumbnails"].blob_sha256))
     assert len(strip.jpegs) == 12
-    assert len(files_below(runtime.blobs.root)) == 5
+    assert len(files_below(runtime.blobs.root)) == 4
+
+
+def test_footage_is_kept_apart_from_what_is_scored(runtime: Runtime, clip: Path) -> None:
+    footage = add(runtime, clip, Role.FOOTAGE)
+    assert work(runtime, footage.job.id).state is JobState.COMPLETED
+    video = video_of(runtime, footage.video.id)
+    assert (video.status, video.clip_count, video.producer) == (VideoStatus.READY, None, None)
+    with runtime.database.read() as connection:
+        stored = {row.kind for row in list_derived(connection, video.sha256)}
+        listed, total = queries.list_videos(connection, VideoFilter(), 10, 0)
+        asked, _ = queries.list_videos(connection, VideoFilter(role=Role.FOOTAGE), 10, 0)
+        figures = queries.dataset_figures(connection, video.task_id)
+    assert stored == {"signals", "thumbnails", "report"}
+    assert (listed, total, figures.total_count) == ([], 0, 0)
+    assert [row.id for row in asked] == [video.id]
+    assert runtime.vectors.collections() == ()
+    assert add(runtime, clip, Role.FOOTAGE).is_duplicate
+    trainee = add(runtime, clip)
+    assert work(runtime, trainee.job.id).state is JobState.COMPLETED
+    assert video_of(runtime, trainee.video.id).clip_count is not None
+    gold = add(runtime, clip, Role.GOLD)
+    work(runtime, gold.job.id)
+    with runtime.database.read() as connection, pytest.raises(InputError, match="never scored"):
+        check_videos(runtime, connection, [video_of(runtime, gold.video.id)], video)
 
 
 def test_the_same_file_is_one_row_per_task_and_role(sqlite_runtime: Runtime, clip: Path) -> None:

@@ -102,7 +102,7 @@ def test_bytes_go_with_their_last_row(runtime: Runtime, clips: dict[str, Path]) 
     before = files_below(runtime.blobs.root)
     assert delete(runtime, 1).files == ()
     assert files_below(runtime.blobs.root) == before
-    assert len(delete(runtime, other.video.id).files) == 5
+    assert len(delete(runtime, other.video.id).files) == 4
 
 
 def test_a_video_that_waits_for_its_analysis_needs_force(

@@ -20,7 +20,8 @@ from sopilot.sop.schemas import ScoreResult, SeverityCounts, Summary
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 VideoStatusName = Literal["queued", "processing", "ready", "failed"]
-RoleName = Literal["gold", "trainee", "audit"]
+RoleName = Literal["gold", "trainee", "audit", "footage"]
+"""Footage comes in through the incidents and VIGIL, and is not listed unless asked for."""
 
 
 class ErrorBody(BaseModel):

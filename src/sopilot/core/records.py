@@ -38,11 +38,17 @@ WORKER = Actor("system:worker")
 
 
 class Role(StrEnum):
-    """What a video is for."""
+    """What a video is for. footage: looked through and searched, never scored."""
 
     GOLD = "gold"
     TRAINEE = "trainee"
     AUDIT = "audit"
+    FOOTAGE = "footage"
+
+    @property
+    def is_scored(self) -> bool:
+        """Does it take part in scores, and so need features?"""
+        return self is not Role.FOOTAGE
 
 
 @dataclass(frozen=True, slots=True)

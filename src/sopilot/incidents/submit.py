@@ -84,7 +84,7 @@ def _upload(runtime: Runtime, order: Order, filename: str | None = None) -> Uplo
     wants_pictures = bool(settings.vlm_url) and settings.vlm_protocol == "openai"
     return Upload(
         settings.primary_task_id,
-        Role.AUDIT,
+        Role.FOOTAGE,
         UploadMeta(original_filename=order.filename or filename),
         is_forced=True,
         plan=pass_settings(settings)[0].plan if wants_pictures else None,

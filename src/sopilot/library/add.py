@@ -21,6 +21,7 @@ from sopilot.library import queries
 from sopilot.library.analyze import (
     FEATURES,
     MASKED,
+    THUMBNAILS,
     fitting_producers,
     is_masked,
     media_producer,
@@ -192,14 +193,17 @@ def _known(connection: Connection, known: VideoRow, upload: Upload) -> AddedVide
 def _is_stale(runtime: Runtime, connection: Connection, known: VideoRow) -> bool:
     if known.status is not VideoStatus.READY:
         return False
-    producer = known.producer or ""
-    if producer not in fitting_producers(runtime.settings, runtime.embedder, known.role):
+    media = media_producer(runtime.settings).fingerprint
+    if is_masked(runtime.settings) and (
+        find_derived(connection, known.sha256, MASKED, media) is None
+    ):
         return True
-    if is_masked(runtime.settings):
-        media = media_producer(runtime.settings).fingerprint
-        if find_derived(connection, known.sha256, MASKED, media) is None:
+    kind, producer = THUMBNAILS, media
+    if known.role.is_scored:
+        kind, producer = FEATURES, known.producer or ""
+        if producer not in fitting_producers(runtime.settings, runtime.embedder, known.role):
             return True
-    stored = find_derived(connection, known.sha256, FEATURES, producer)
+    stored = find_derived(connection, known.sha256, kind, producer)
     return stored is None or not runtime.blobs.is_whole("derived", stored.blob_sha256)
 
 

@@ -36,6 +36,8 @@ MASKED: Final = "masked"
 MASKED_FILE: Final = "masked.mp4"
 SIGNALS: Final = "signals"
 PICTURES: Final = "pictures"
+MOST_FOOTAGE_THUMBNAILS: Final = 21_600
+"""Six hours of one per second: footage is searched by them."""
 _MEDIA = Producer("media", "media-1")
 """Version of what the media meters store: quality report, shots, thumbnails."""
 
@@ -48,9 +50,9 @@ def feature_producer(settings: Settings, embedder: Embedder, role: Role) -> Prod
 def fitting_producers(settings: Settings, embedder: Embedder, role: Role) -> tuple[str, ...]:
     """Fingerprints of the features that serve a video in this role today, the best first.
 
-    A gold's features contain a trainee's, so they serve for it too.
+    A gold's features contain a trainee's, so they serve for it too. None where it is not scored.
     """
-    roles = (role, Role.GOLD)
+    roles = (role, Role.GOLD) if role.is_scored else ()
     return tuple(feature_producer(settings, embedder, item).fingerprint for item in roles)
 
 
@@ -95,8 +97,8 @@ def analysis_arguments(
 
 
 def analyze(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Analyze the file at `path` and write `features`, `thumbnails`, `signals` and, where asked
-    for, its masked copy and pictures into `folder`.
+    """Analyze the file at `path` and write `thumbnails`, for what is scored `features`, for footage
+    `signals`, and, where asked for, its masked copy and pictures into `folder`.
 
     arguments: see `analysis_arguments`. Returns the report: info, quality, shots and duration_sec,
     JSON-ready. Memory does not grow with the length of the video. Raises what the probe and the
@@ -123,25 +125,30 @@ def _analyze(arguments: Mapping[str, Any], path: Path, progress: Progress) -> di
     mask = given_mask(arguments["mask"])
     embedder = embedder_named(arguments["embedder"])
     info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
-    quality, shots, strip = QualityMeter(info), ShotMeter(), ThumbnailStrip()
-    signals = SignalMeter(info.fps)
-    extractor = embedder.consumer(info, role)
+    quality, shots = QualityMeter(info), ShotMeter()
+    strip = ThumbnailStrip() if role.is_scored else ThumbnailStrip(MOST_FOOTAGE_THUMBNAILS)
+    signals = None if role.is_scored else SignalMeter(info.fps)
+    extractor = embedder.consumer(info, role) if role.is_scored else None
     folder = Path(arguments["folder"])
-    consumers: list[FrameConsumer] = [quality, shots, strip, signals, extractor]
     copy = None if mask is None else MaskedCopy(folder / MASKED_FILE, info)
     plan = arguments["plan"]
     pictures = None if plan is None else PictureStrip(folder / PICTURES, plan_of(plan))
-    further = [consumer for consumer in (copy, pictures) if consumer is not None]
-    summary = run_pass(path, info, [*consumers, *further], mask, progress)
-    for consumer in further:
-        consumer.close()
-    producer = masked_producer(embedder.producer_for(role), mask)
-    extractor.write(folder / FEATURES, summary.duration_sec, producer)
+    wanted = (quality, shots, strip, signals, extractor, copy, pictures)
+    consumers: list[FrameConsumer] = [consumer for consumer in wanted if consumer is not None]
+    summary = run_pass(path, info, consumers, mask, progress)
+    if copy is not None:
+        copy.close()
+    if pictures is not None:
+        pictures.close()
+    if extractor is not None:
+        producer = masked_producer(embedder.producer_for(role), mask)
+        extractor.write(folder / FEATURES, summary.duration_sec, producer)
+    if signals is not None:
+        signals.write(folder / SIGNALS, summary.duration_sec)
     strip.write(folder / THUMBNAILS)
-    signals.write(folder / SIGNALS, summary.duration_sec)
     found = replace(info, is_vfr=summary.is_vfr, duration_sec=summary.duration_sec)
     return {
-        "info": plain(found) | {"sampled_fps": extractor.rate_fps},
+        "info": plain(found) | {"sampled_fps": None if extractor is None else extractor.rate_fps},
         "quality": plain(quality.report(summary)),
         "shots": plain(shots.finish(summary.duration_sec)),
         "duration_sec": summary.duration_sec,

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class _Parts:
     files: Mapping[str, Path]
     producers: Mapping[str, str]
     report: Mapping[str, Any]
-    analysis_sec: float | None = None  # None: known before
+    analysis_sec: float | None = None  # None: known before, or nothing to score
 
 
 VideoHook = Callable[[Connection, VideoRow], None]
@@ -126,7 +126,8 @@ def _store(
             stored[kind] = (blob_sha256, path.stat().st_size)
         # Before the row is ready: a killed worker leaves moments that no search shows, never a
         # ready video without any.
-        index_video(runtime, video, task, parts.files[FEATURES])
+        if FEATURES in parts.files:
+            index_video(runtime, video, task, parts.files[FEATURES])
         with context.commit() as connection:
             for kind, (blob_sha256, size_bytes) in stored.items():
                 record_derived(
@@ -188,11 +189,16 @@ def _parts(runtime: Runtime, video: VideoRow, context: JobContext) -> Iterator[_
 
 
 def _analysis(parts: _Parts, boundaries_of: BoundariesOf) -> Analysis:
-    features = VideoFeatures.from_file(parts.files[FEATURES])
-    return Analysis(
+    found = Analysis(
         info=parts.report["info"],
         quality=parts.report["quality"],
         duration_sec=float(parts.report["duration_sec"]),
+    )
+    if FEATURES not in parts.files:
+        return found
+    features = VideoFeatures.from_file(parts.files[FEATURES])
+    return replace(
+        found,
         clip_count=features.clip_count,
         step_boundaries=boundaries_of(parts.files[FEATURES]),
         embedding_model=features.producer.version,
@@ -221,7 +227,8 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
         }
     hashes = {kind: row.blob_sha256 for kind, row in rows.items() if row is not None}
     exists = (runtime.blobs.exists("derived", blob_sha256) for blob_sha256 in hashes.values())
-    if FEATURES not in hashes or len(hashes) < len(rows) or not all(exists):
+    is_unknown = video.role.is_scored and FEATURES not in hashes
+    if is_unknown or len(hashes) < len(rows) or not all(exists):
         return None
     try:
         files = {kind: runtime.blobs.checked_path("derived", item) for kind, item in hashes.items()}
@@ -233,7 +240,8 @@ def _stored_parts(runtime: Runtime, video: VideoRow) -> _Parts | None:
 
 def _analyze(runtime: Runtime, video: VideoRow, context: JobContext, folder: Path) -> _Parts:
     """Decode the video once, in the child, which writes into the job's work folder."""
-    files = {kind: folder / kind for kind in (FEATURES, THUMBNAILS, REPORT, SIGNALS)}
+    own = FEATURES if video.role.is_scored else SIGNALS
+    files = {kind: folder / kind for kind in (own, THUMBNAILS, REPORT)}
     settings = runtime.settings
     plan = context.job.payload.get("plan")
     if plan is not None:
@@ -247,8 +255,9 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext, folder: Pat
         )
     path = runtime.blobs.local_path("raw", video.sha256)
     name = video.original_filename or "the upload"
-    with runtime.database.write() as connection:
-        count(connection, Tally.EMBEDDER, Analysed.REQUEST)
+    if video.role.is_scored:
+        with runtime.database.write() as connection:
+            count(connection, Tally.EMBEDDER, Analysed.REQUEST)
     begun_sec = time.monotonic()
     try:
         folder.mkdir(parents=True)
@@ -278,8 +287,10 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext, folder: Pat
             f"{folder} cannot be written ({error.strerror}); free space, then retry"
         ) from error
     media = media_producer(settings).fingerprint
-    features = feature_producer(settings, runtime.embedder, video.role).fingerprint
-    producers = dict.fromkeys(files, media) | {FEATURES: features}
+    producers = dict.fromkeys(files, media)
     if plan is not None:
         producers[PICTURES] = picture_producer(runtime, plan_of(plan))
+    if not video.role.is_scored:
+        return _Parts(files, producers, report)
+    producers[FEATURES] = feature_producer(settings, runtime.embedder, video.role).fingerprint
     return _Parts(files, producers, report, time.monotonic() - begun_sec)

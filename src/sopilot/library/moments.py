@@ -30,7 +30,7 @@ from sopilot.store.vectors import Collection, Points
 BLOCK = "crop"
 MOST_NUMBERS = 512
 _VERSION = "moments-1"
-ROLE_NUMBERS = {Role.GOLD: 0, Role.TRAINEE: 1, Role.AUDIT: 2}
+ROLE_NUMBERS = {Role.GOLD: 0, Role.TRAINEE: 1, Role.AUDIT: 2, Role.FOOTAGE: 3}
 
 _log = get_logger(__name__)
 _BUILDING = Lock()

@@ -72,8 +72,11 @@ def get_video_of_job(connection: Connection, job_id: int) -> VideoRow:
     return _video(row)
 
 
+_IS_SCORED = videos.c.role != str(Role.FOOTAGE)
+
+
 def _conditions(chosen: VideoFilter) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = sql_true()
+    found: ColumnElement[bool] = sql_true() if chosen.role is not None else _IS_SCORED
     if chosen.task_id is not None:
         found &= videos.c.task_id == chosen.task_id
     if chosen.role is not None:
@@ -205,7 +208,7 @@ def dataset_figures(connection: Connection, task_id: str) -> DatasetFigures:
     """Videos of a task that have not failed, counted by role, state and site."""
     rows = connection.execute(
         select(videos.c.role, videos.c.status, videos.c.site_id, func.count())
-        .where(videos.c.task_id == task_id, videos.c.status != str(VideoStatus.FAILED))
+        .where(videos.c.task_id == task_id, videos.c.status != str(VideoStatus.FAILED), _IS_SCORED)
         .group_by(videos.c.role, videos.c.status, videos.c.site_id)
     ).all()
     by_site: dict[str, int] = {}
@@ -328,11 +331,11 @@ def clip_totals(connection: Connection, most: int) -> dict[str, int]:
 
 
 def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
-    """Every ready video with the number of its task's row, by id."""
+    """Every ready video that can be scored, with the number of its task's row, by id."""
     rows: Iterable[Row[Any]] = connection.execute(
         select(*_COLUMNS, tasks.c.id.label("task_number"))
         .select_from(videos.join(tasks, videos.c.task_id == tasks.c.task_id))
-        .where(videos.c.status == str(VideoStatus.READY))
+        .where(videos.c.status == str(VideoStatus.READY), _IS_SCORED)
         .order_by(videos.c.id)
     )
     return [(_video(row), int(row.task_number)) for row in rows]

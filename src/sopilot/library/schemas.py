@@ -31,7 +31,8 @@ class UploadMeta:
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:
-    """A row of `videos`. Ready rows have info, quality, duration, clips and boundaries.
+    """A row of `videos`. Ready rows have info, quality, duration and, unless they are footage,
+    clips and boundaries.
 
     info: VideoInfo as a mapping, with sampled_fps. quality: QualityReport as a mapping.
     step_boundaries: clip indices, edges included (0 .. clip_count). producer: fingerprint of what
@@ -85,20 +86,20 @@ class DatasetFigures:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What ingest found in a video; the ready row is made of it."""
+    """What ingest found in a video; the ready row is made of it. Footage has no clips."""
 
     info: Mapping[str, Any]
     quality: Mapping[str, Any]
     duration_sec: float
-    clip_count: int
-    step_boundaries: tuple[int, ...]
-    embedding_model: str
-    producer: str
+    clip_count: int | None = None
+    step_boundaries: tuple[int, ...] = ()
+    embedding_model: str | None = None
+    producer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFilter:
-    """Which rows a list shows; None = any."""
+    """Which rows a list shows; None = any, but footage only by its role."""
 
     task_id: str | None = None
     role: Role | None = None

@@ -26,8 +26,8 @@ from sopilot.media.spool import ByteSpool
 
 THUMBNAIL_WIDTH_PX = 320
 _JPEG_QUALITY = 80
-# A strip never holds more pictures: longer videos get them 2, 4, 8 .. seconds apart.
-_MOST_THUMBNAILS = 3600
+MOST_THUMBNAILS = 3600
+"""A strip never holds more pictures: longer videos get them 2, 4, 8 .. seconds apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,8 @@ class ThumbnailStrip:
     pixel_format: Literal["bgr24"] = "bgr24"
     rate_fps = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_THUMBNAILS) -> None:
+        self._most = most
         self._every = 1
         self._times = array("d")
         self._sharpness = array("f")
@@ -124,7 +125,7 @@ class ThumbnailStrip:
         self._starts.append(self._spool.size_bytes)
         self._sizes.append(data.nbytes)
         self._spool.append_bytes(data.tobytes())
-        if len(self._times) > _MOST_THUMBNAILS:
+        if len(self._times) > self._most:
             self._every *= 2
             # The pictures themselves stay where they are: at most as many again are left behind.
             for column in (self._times, self._sharpness, self._starts, self._sizes):

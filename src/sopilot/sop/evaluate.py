@@ -271,6 +271,11 @@ def check_videos(
                 f"gold {gold.id} belongs to task {gold.task_id}, video {trainee.id} to "
                 f"{trainee.task_id}; choose two videos of one task"
             )
+    if not trainee.role.is_scored:
+        raise InputError(
+            f"video {trainee.id} is {trainee.role}, which is searched and never scored; upload the "
+            "file as a trainee's video"
+        )
     tasks.check_task(runtime.settings, trainee.task_id)
     _check_producers(runtime, (*golds, trainee))
     least = runtime.settings.min_scoring_clips

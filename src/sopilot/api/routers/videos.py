@@ -72,7 +72,7 @@ def list_videos(
     _: Viewer,
     runtime: RuntimeDep,
     task_id: Annotated[str | None, Query(max_length=128)] = None,
-    role: Literal["gold", "trainee", "audit"] | None = None,
+    role: Literal["gold", "trainee", "audit", "footage"] | None = None,
     site_id: Annotated[str | None, Query(max_length=128)] = None,
     is_gold: bool | None = None,
     operator_id_hash: Annotated[str | None, Query(max_length=128)] = None,
@@ -80,7 +80,7 @@ def list_videos(
     limit: Annotated[int, Query(ge=1, le=2000)] = 200,
     offset: Offset = 0,
 ) -> VideoPage:
-    """Newest first; `total` counts what the filter matches."""
+    """Newest first; `total` counts what the filter matches. Footage only with `role=footage`."""
     state = VideoStatus(status) if status else None
     kind = Role(role) if role else None
     chosen = VideoFilter(task_id, kind, site_id, is_gold, operator_id_hash, state)
