@@ -357,13 +357,13 @@ def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -
     iid = send(client, clips["event"], domain="production")
     look(runtime, iid)
     client.get(f"/api/v1/incidents/{iid}/highlights/1")
-    video = client.get("/videos").json()["items"][0]["video_id"]
+    video = client.get("/videos?role=footage").json()["items"][0]["video_id"]
     refused = client.delete(f"/videos/{video}?force=true")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert client.delete(f"/api/v1/incidents/{iid}").status_code == 204
     assert client.get(f"/api/v1/incidents/{iid}").status_code == 404
     assert client.get(f"/api/v1/events?incident_iid={iid}").status_code == 404
-    assert client.get("/videos").json()["total"] == 0
+    assert client.get("/videos?role=footage").json()["total"] == 0
     left = {name for name in files_below(runtime.blobs.root) - before if "/vectors/" not in name}
     assert {name for name in left if name.startswith(("raw/", "derived/"))} == set()
 
