@@ -1,16 +1,14 @@
 """Moments of videos in the vector store: one vector per clip, written by ingest, found by search.
 
 The vector is the block `crop` (edges, movement and colours around the hands) brought to 512
-numbers by a fixed random projection. Measured on recorded hand washing, where a moment of one
+numbers by a random projection. Measured on recorded hand washing, where a moment of one
 person should find the same step of another one: 83 % of the first hits with it as with all 4200
-numbers, 75 % with the block `layout`, 34 % with `rhythm`. Source: Johnson & Lindenstrauss 1984.
+numbers, 75 % with the block `layout`, 34 % with `rhythm`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from threading import Lock
 
@@ -21,6 +19,7 @@ from sopilot.core.errors import BlobNotFound, StoreError
 from sopilot.core.log import get_logger
 from sopilot.core.records import Producer, Role
 from sopilot.embed.base import VideoFeatures
+from sopilot.embed.projection import sign_projection, unit_rows
 from sopilot.library import queries
 from sopilot.library.features import open_features
 from sopilot.library.schemas import VideoRow
@@ -52,10 +51,8 @@ def moment_vectors(features: VideoFeatures) -> NDArray[np.float32]:
     """(clip_count, dim) float32 rows of unit length; a row of zeros stays one."""
     rows = features.block(_block(features))
     if rows.shape[1] > MOST_NUMBERS:
-        rows = rows @ _projection(rows.shape[1])
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
+        rows = rows @ sign_projection(_VERSION, rows.shape[1], MOST_NUMBERS)
+    return unit_rows(rows)
 
 
 def index_video(runtime: Runtime, video: VideoRow, task: int, path: Path) -> None:
@@ -147,12 +144,3 @@ def _points(features: VideoFeatures, video: VideoRow, task: int) -> Points:
 
 def _block(features: VideoFeatures) -> str:
     return BLOCK if BLOCK in features.blocks else next(iter(features.blocks))
-
-
-@cache
-def _projection(width: int) -> NDArray[np.float32]:
-    """(width, MOST_NUMBERS) of +-1 / sqrt(MOST_NUMBERS), the same on every machine."""
-    bits = hashlib.shake_256(_VERSION.encode()).digest(width * MOST_NUMBERS // 8)
-    signs = np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2.0 - 1.0
-    made: NDArray[np.float32] = signs.reshape(width, MOST_NUMBERS) / np.sqrt(MOST_NUMBERS)
-    return made.astype(np.float32)

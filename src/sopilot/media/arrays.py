@@ -20,6 +20,9 @@ READ_ERRORS: Final = (
 )  # fmt: skip
 """What damaged bytes raise while they are read."""
 _PIECE_BYTES: Final = 1 << 18
+# Of a member's local header (APPNOTE.TXT 4.3.7): its fixed length, and where two lengths stand.
+_LOCAL_HEADER: Final = 30
+_NAME_LENGTH_AT: Final = 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +112,26 @@ class ArrayFile:
                 target = slice(-(-first // stride), -(-(first + count) // stride))
                 out[target] = rows.reshape(count, *shape[1:])[picks]
             return out
+
+    def span(self, name: str, first: int, stop: int) -> NDArray[Any]:
+        """Rows [first, stop) of an array that is stored without compression, read by their place:
+        nothing before them is touched, and their checksum is not looked at."""
+        info = self._archive.getinfo(f"{name}.npy")
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name} is compressed; its rows have no place of their own")
+        with self._archive.open(info) as member:
+            shape, dtype = _read_header(member)
+            begin = member.tell()
+        row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
+        if not 0 <= first <= stop <= shape[0]:
+            raise ValueError(f"{name} has {shape[0]} rows, not {first} to {stop}")
+        file = self._archive.fp
+        assert file is not None
+        file.seek(info.header_offset + _NAME_LENGTH_AT)
+        lengths = int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little")
+        file.seek(info.header_offset + _LOCAL_HEADER + lengths + begin + first * row_bytes)
+        rows = np.frombuffer(_exactly(file, (stop - first) * row_bytes), dtype)
+        return rows.reshape(stop - first, *shape[1:])
 
 
 def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -5,9 +5,11 @@ shot: between cuts. micro, meso, macro: overlapping windows of fixed length. Use
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from sopilot.core.errors import InputError
 from sopilot.core.timespan import TimeSpan
@@ -49,6 +51,8 @@ DEFAULT_WINDOWS: Mapping[ChunkLevel, WindowSize] = {
     ChunkLevel.MACRO: WindowSize(48.0, 24.0, 16),
 }
 SHOT_KEYFRAME_COUNT = 4
+LONGEST_SHOT_SEC = 120.0
+"""A fixed camera makes no cut for hours, and four pictures do not stand for that."""
 
 
 def cut_chunks(
@@ -59,20 +63,27 @@ def cut_chunks(
     """All chunks of a video, level by level, ascending in time.
 
     The last window of a level ends at the duration; a video shorter than a window gives one chunk
-    [0, duration]. shots: as `shots.ShotMeter.finish` gives them. Raises InputError when duration
-    is not > 0.
+    [0, duration]. shots: as `shots.ShotMeter.finish` gives them; one of more than 120 s is split
+    into equal parts. Raises InputError when duration is not > 0.
     """
     if not duration_sec > 0:
         raise InputError(f"a video of {duration_sec} s has no chunks; duration must be > 0")
+    parts = [part for shot in shots for part in _parts(shot)]
     chunks = [
-        _chunk(ChunkLevel.SHOT, index, shot, SHOT_KEYFRAME_COUNT)
-        for index, shot in enumerate(shots)
+        _chunk(ChunkLevel.SHOT, index, part, SHOT_KEYFRAME_COUNT)
+        for index, part in enumerate(parts)
     ]
     for level, size in windows.items():
         spans = clip_spans(duration_sec, size.length_sec, size.stride_sec)
         for index, (start_sec, end_sec) in enumerate(spans.tolist()):
             chunks.append(_chunk(level, index, TimeSpan(start_sec, end_sec), size.keyframe_count))
     return chunks
+
+
+def _parts(shot: TimeSpan) -> list[TimeSpan]:
+    count = max(1, math.ceil(shot.duration_sec / LONGEST_SHOT_SEC - 1e-9))
+    edges = [shot.start_sec + shot.duration_sec * i / count for i in range(count)]
+    return [TimeSpan(a, b) for a, b in pairwise([*edges, shot.end_sec])]
 
 
 def _chunk(level: ChunkLevel, index: int, span: TimeSpan, keyframe_count: int) -> Chunk:

@@ -66,6 +66,46 @@ class Strip:
             ) from error
 
 
+class StripFile:
+    """Stored thumbnails whose pictures stay in their file until they are asked for; read from one
+    thread at a time. Raises StoreError where the file is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._arrays = ArrayFile(path)
+            self.times_sec: NDArray[np.float64] = self._arrays.read("times_sec")
+            self._ends: NDArray[np.int64] = self._arrays.read("ends")
+        except READ_ERRORS as error:
+            raise self._damaged(error) from error
+
+    def __enter__(self) -> StripFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._arrays.__exit__()
+
+    def __len__(self) -> int:
+        return len(self.times_sec)
+
+    def jpeg(self, place: int) -> bytes:
+        """The picture at a place of `times_sec`."""
+        first = int(self._ends[place - 1]) if place else 0
+        try:
+            return self._arrays.span("data", first, int(self._ends[place])).tobytes()
+        except READ_ERRORS as error:
+            raise self._damaged(error) from error
+
+    def nearest(self, time_sec: float) -> int:
+        """The place of the picture nearest to a time; the earlier of equals."""
+        return int(np.argmin(np.abs(self.times_sec - time_sec)))
+
+    def _damaged(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"stored thumbnails ({self._path.name}) cannot be read: {error}; ingest the video again"
+        )
+
+
 def _write(
     target: Path | IO[bytes],
     times_sec: NDArray[np.float64],

@@ -79,3 +79,19 @@ def test_the_median_is_numpys(count: int, dtype: type) -> None:
     found = median(values)
     assert found.dtype == expected.dtype
     assert np.array_equal(found, expected)
+
+
+def test_rows_of_a_stored_array_are_read_by_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "arrays"
+    numbers = np.arange(3000, dtype=np.int32).reshape(1000, 3)
+    first = {"other": whole(np.ones(7)), "numbers": whole(numbers)}
+    write_arrays(path, first, compression_level=None)
+    with ArrayFile(path) as arrays:
+        assert np.array_equal(arrays.span("numbers", 400, 403), numbers[400:403])
+        assert np.array_equal(arrays.span("numbers", 0, 1000), numbers)
+        assert arrays.span("numbers", 5, 5).shape == (0, 3)
+        with pytest.raises(ValueError, match="1000 rows"):
+            arrays.span("numbers", 999, 1001)
+    write_arrays(path, {"numbers": whole(numbers)}, compression_level=1)
+    with ArrayFile(path) as arrays, pytest.raises(ValueError, match="compressed"):
+        arrays.span("numbers", 0, 1)

@@ -13,7 +13,7 @@ from sopilot.core.errors import NoFrames, StoreError
 from sopilot.core.records import VideoInfo
 from sopilot.core.timespan import TimeSpan
 from sopilot.media.decode import run_pass
-from sopilot.media.keyframes import Strip, ThumbnailStrip, choose_keyframe
+from sopilot.media.keyframes import Strip, StripFile, ThumbnailStrip, choose_keyframe
 from sopilot.media.probe import probe
 
 
@@ -101,3 +101,16 @@ def test_no_picture_is_no_strip(tmp_path: Path) -> None:
         ThumbnailStrip().finish()
     with pytest.raises(NoFrames):
         ThumbnailStrip().write(tmp_path / "strip")
+
+
+def test_pictures_come_one_by_one_out_of_the_file(tmp_path: Path) -> None:
+    strip = Strip(
+        np.array([0.0, 1.0, 2.0]), np.ones(3, np.float32), (b"first", b"", b"the third one")
+    )
+    (tmp_path / "strip").write_bytes(strip.to_bytes())
+    with StripFile(tmp_path / "strip") as file:
+        assert [file.jpeg(place) for place in (2, 0, 1)] == [b"the third one", b"first", b""]
+        assert (len(file), file.nearest(1.4), file.nearest(1.5), file.nearest(9)) == (3, 1, 1, 2)
+    (tmp_path / "strip").write_bytes(b"PK no strip")
+    with pytest.raises(StoreError, match="ingest the video again"):
+        StripFile(tmp_path / "strip")

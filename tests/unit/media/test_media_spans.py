@@ -63,6 +63,15 @@ def test_a_short_video_has_a_chunk_at_every_level() -> None:
     assert 0 < macro.keyframes_sec[0] < macro.keyframes_sec[-1] < 5.0
 
 
+@pytest.mark.parametrize(("duration", "count"), [(119.0, 1), (120.0, 1), (121.0, 2), (7200.0, 60)])
+def test_a_long_shot_is_split_into_equal_parts(duration: float, count: int) -> None:
+    chunks = cut_chunks(duration, [TimeSpan(0.0, duration)])
+    spans = [chunk.span for chunk in chunks if chunk.level is ChunkLevel.SHOT]
+    assert len(spans) == count
+    assert {round(span.duration_sec, 6) for span in spans} == {round(duration / count, 6)}
+    assert spans[-1].end_sec == duration
+
+
 def shots_of(path: Path) -> list[float]:
     info, meter = probe(path, LIMITS), ShotMeter()
     summary = run_pass(path, info, [meter])
