@@ -162,13 +162,11 @@ def test_vectors_of_another_dimension_are_replaced(
     before = found(client, video_id=1, clip_index=4, k=50)
     (now,) = runtime.vectors.collections()
     monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
-    moments._projection.cache_clear()
     shutil.rmtree(runtime.blobs.root / "vectors")
     moments.rebuild(runtime)
     (older,) = runtime.vectors.collections()
     assert (now.dim, older.dim) == (512, 256)
     monkeypatch.undo()
-    moments._projection.cache_clear()
     assert found(client, video_id=1, clip_index=4, k=50) == before
     assert runtime.vectors.collections() == (now,)
 
@@ -177,11 +175,9 @@ def test_an_upload_after_an_update_leaves_no_older_video_out(
     client: Client, runtime: Runtime, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
-    moments._projection.cache_clear()
     shutil.rmtree(runtime.blobs.root / "vectors")
     moments.rebuild(runtime)
     monkeypatch.undo()
-    moments._projection.cache_clear()
     work(runtime, add(runtime, clips["added"]).job.id)
     items = found(client, video_id=1, clip_index=4, k=50)["items"]
     assert {item["video_id"] for item in items} == {1, 2, 3}
@@ -197,7 +193,6 @@ def test_a_video_of_another_kind_that_comes_during_a_rebuild_is_kept(
         yield from staging(*arguments)
         if len(runtime.vectors.collections()) == 1:
             monkeypatch.setattr(moments, "MOST_NUMBERS", 256)
-            moments._projection.cache_clear()
             work(runtime, add(runtime, clips["added"]).job.id)
 
     monkeypatch.setattr(moments, "_all_points", slow)
@@ -205,7 +200,6 @@ def test_a_video_of_another_kind_that_comes_during_a_rebuild_is_kept(
     moments.rebuild(runtime)
     counts = {c.dim: runtime.vectors.count(c) for c in runtime.vectors.collections()}
     monkeypatch.undo()
-    moments._projection.cache_clear()
     assert counts.keys() == {512, 256}
     assert counts[256] > 0
 
