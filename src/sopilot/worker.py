@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from sopilot.core.config import SERVER_SECRETS, Settings
 from sopilot.core.log import configure_logging
 from sopilot.embed.base import VideoFeatures
-from sopilot.incidents.jobs import analyse_incident, incident_ended, video_failed, video_ready
+from sopilot.incidents import jobs as incidents
 from sopilot.incidents.submit import INCIDENT_KIND
 from sopilot.jobs.context import Kind
 from sopilot.jobs.loop import Kinds, run_worker
@@ -21,12 +23,15 @@ from sopilot.jobs.pool import WorkerPool
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
+from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
 from sopilot.sop.segment import MOST_ROWS, propose_steps
 from sopilot.sop.training import TRAINING_KIND, watch_the_clock
+from sopilot.vigil import jobs as vigil
+from sopilot.vigil.add import INDEX_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
@@ -37,17 +42,20 @@ def kinds_of(runtime: Runtime) -> Kinds:
     return {
         INGEST_KIND: Kind(
             lambda context: ingest_video(
-                runtime, context, _boundaries, partial(video_ready, runtime)
+                runtime, context, _boundaries, partial(_video_ready, runtime)
             ),
             on_failure=lambda connection, job, error: fail_video(
-                runtime, connection, job, error, partial(video_failed, runtime)
+                runtime, connection, job, error, partial(_video_failed, runtime)
             ),
         ),
         INCIDENT_KIND: Kind(
-            lambda context: analyse_incident(runtime, context),
-            on_failure=lambda connection, job, error: incident_ended(
+            lambda context: incidents.analyse_incident(runtime, context),
+            on_failure=lambda connection, job, error: incidents.incident_ended(
                 runtime, connection, job, error
             ),
+        ),
+        INDEX_KIND: Kind(
+            lambda context: vigil.index_footage(runtime, context), on_failure=vigil.index_ended
         ),
         SCORE_KIND: Kind(
             lambda context: score_videos(runtime, context),
@@ -57,6 +65,16 @@ def kinds_of(runtime: Runtime) -> Kinds:
             lambda context: adapt_tasks(runtime, context), on_failure=training_ended
         ),
     }
+
+
+def _video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    incidents.video_ready(runtime, connection, video)
+    vigil.video_ready(runtime, connection, video)
+
+
+def _video_failed(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    incidents.video_failed(runtime, connection, video)
+    vigil.video_failed(connection, video)
 
 
 def _boundaries(path: Path) -> tuple[int, ...]:

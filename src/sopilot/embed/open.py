@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sopilot.core.errors import BadSettings
 from sopilot.embed.base import Embedder
 from sopilot.embed.color_motion import ColorMotionEmbedder
+from sopilot.embed.look import LookEmbedder
+from sopilot.embed.stills import StillEmbedder
 
 if TYPE_CHECKING:  # the decoder child starts without the settings' libraries
     from sopilot.core.config import Settings
@@ -55,3 +57,8 @@ def embedder_named(backend: str) -> Embedder:
     """A backend by the name that a `Choice` gives it."""
     backends: dict[str, Embedder] = {COLOR_MOTION: ColorMotionEmbedder()}
     return backends[backend]
+
+
+def open_stills() -> StillEmbedder:
+    """The backend that describes single pictures."""
+    return LookEmbedder()

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection
 
-from sopilot.core.errors import BlobNotFound
 from sopilot.core.records import Keyframe, Progress
 from sopilot.core.timespan import TimeSpan
 from sopilot.incidents import queries
@@ -22,7 +21,7 @@ from sopilot.incidents.schemas import Found, FoundEvent
 from sopilot.library import queries as library
 from sopilot.library.analyze import PICTURES, SIGNALS, THUMBNAILS, media_producer
 from sopilot.library.ingest import REPORT
-from sopilot.library.look import look_again, picture_producer, stored
+from sopilot.library.look import look_again, needed, picture_producer, stored
 from sopilot.library.play import file_of
 from sopilot.library.remove import release_after
 from sopilot.library.schemas import VideoRow
@@ -47,8 +46,8 @@ def open_case(runtime: Runtime, incident_id: int, folder: Path, still: Progress)
         row = queries.get_incident(connection, incident_id)
         video = library.get_ready_video(connection, row.video_id)
     media = media_producer(runtime.settings).fingerprint
-    report = json.loads(_needed(runtime, video, REPORT, media).read_text(encoding="utf-8"))
-    strip = Strip.from_bytes(_needed(runtime, video, THUMBNAILS, media).read_bytes())
+    report = json.loads(needed(runtime, video, REPORT, media).read_text(encoding="utf-8"))
+    strip = Strip.from_bytes(needed(runtime, video, THUMBNAILS, media).read_bytes())
     signals = stored(runtime, video, SIGNALS, media)
     if signals is None:
         again = look_again(runtime, video, folder / SIGNALS, wants_signals=True, progress=still)
@@ -85,16 +84,6 @@ def _source(runtime: Runtime, video: VideoRow) -> tuple[Path, str]:
     with runtime.database.read() as connection:
         file = file_of(runtime, connection, video, is_raw=False)
     return file.path, video.original_filename or f"video-{video.id}.mp4"
-
-
-def _needed(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path:
-    path = stored(runtime, video, kind, producer)
-    if path is None:
-        raise BlobNotFound(
-            f"what ingest made of video {video.id} ({kind}) is not stored any more, or was made "
-            "with another privacy mask; upload the file again"
-        )
-    return path
 
 
 def _pictures(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sopilot.core.config import Settings
-from sopilot.core.errors import DiskFull
+from sopilot.core.errors import BlobNotFound, DiskFull
 from sopilot.core.records import Limits, Progress, no_progress, plain
 from sopilot.library.analyze import (
     MASKED,
@@ -49,6 +49,17 @@ def stored(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path 
     if row is None or not runtime.blobs.exists("derived", row.blob_sha256):
         return None
     return runtime.blobs.local_path("derived", row.blob_sha256)
+
+
+def needed(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path:
+    """Like `stored`; raises BlobNotFound where there is none."""
+    path = stored(runtime, video, kind, producer)
+    if path is None:
+        raise BlobNotFound(
+            f"what ingest made of video {video.id} ({kind}) is not stored any more, or was made "
+            "with another privacy mask; upload the file again"
+        )
+    return path
 
 
 def look_again(

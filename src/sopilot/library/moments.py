@@ -103,7 +103,8 @@ def rebuild(runtime: Runtime) -> dict[str, int]:
     }
     homes = {video.id: place for place, videos in chosen.items() for video, _ in videos}
     for collection in runtime.vectors.collections():
-        _clear(runtime, collection, homes)
+        if collection.kind == "moments":
+            _clear(runtime, collection, homes)
     return counts
 
 

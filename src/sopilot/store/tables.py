@@ -347,6 +347,85 @@ incident_logs = Table(
 )
 """What happened to an incident, append-only; its ids are the event ids of the status stream."""
 
+vigil_videos = Table(
+    "vigil_videos",
+    metadata,
+    Column(
+        "video_id",
+        Integer,
+        ForeignKey("videos.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("domain", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("job_id", Integer, ForeignKey("jobs.id"), index=True),
+    Column("recorded_from", _TIME, index=True),
+    Column("producer", String(64)),
+    Column("collection", String(64)),
+    Column("counts", _JSON, nullable=False),
+    Column("covered_sec", Float),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("requested_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    Column("indexed_at", _TIME),
+)
+"""Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors."""
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("video_id", Integer, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("chunk_index", Integer, nullable=False),
+    Column("start_sec", Float, nullable=False),
+    Column("end_sec", Float, nullable=False),
+    Column("keyframes_sec", _JSON, nullable=False),
+    UniqueConstraint("video_id", "level", "chunk_index"),
+)
+"""Indexed spans. keyframes_sec: times of the stored thumbnails that stand for one."""
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("collection", String(64), nullable=False, unique=True),
+    Column("model_name", String(256), nullable=False),
+    Column("model_version", String(128), nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("settings", _JSON, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+)
+"""Which model a collection of vectors is of."""
+
+vigil_queries = Table(
+    "vigil_queries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("question", Text, nullable=False),
+    Column("request", _JSON, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("confidence", Float),
+    Column("evidence", _JSON, nullable=False),
+    Column("unknowns", _JSON, nullable=False),
+    Column("raw", _JSON),
+    Column("llm_model", String(256)),
+    Column("embedding_model", String(256)),
+    Column("latency_sec", Float, nullable=False),
+    Column("feedback", String(8)),
+    Column("feedback_comment", Text),
+    Column("feedback_by", String(128)),
+    Column("requested_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Questions with their answers and evidence. raw: what was sent to a model and what it said."""
+
 outbox = Table(
     "outbox",
     metadata,

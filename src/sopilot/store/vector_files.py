@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
 from sopilot.store.faults import file_fault
-from sopilot.store.vectors import Collection, Hit, PointFilter, Points
+from sopilot.store.vectors import LEVELS, Collection, Hit, PointFilter, Points
 from sopilot.store.whole_files import STAGED, place, write_whole
 
 _log = get_logger(__name__)
@@ -37,6 +37,7 @@ _POINT = np.dtype(
     [
         ("row", "<i8"),
         ("video_id", "<i8"),
+        ("level", "<i2"),
         ("clip_index", "<i4"),
         ("start_ms", "<i8"),
         ("end_ms", "<i8"),
@@ -113,7 +114,8 @@ class VectorFiles:
             least = np.partition(found, len(found) - k)[len(found) - k]
             near = np.flatnonzero(found >= least)
             table, found = table[near], found[near]
-        order = np.lexsort((table["clip_index"], table["video_id"], -found))[:k]
+        keys = (table["clip_index"], table["level"], table["video_id"], -found)
+        order = np.lexsort(keys)[:k]
         return [_hit(table[i], float(found[i])) for i in order]
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:
@@ -167,7 +169,8 @@ class VectorFiles:
     def collections(self) -> tuple[Collection, ...]:
         """See `VectorStore`."""
         names = sorted(path.parent.name for path in self.root.glob("*-*/current.json"))
-        return tuple(Collection(name[:16], int(name[17:])) for name in names)
+        found = (Collection.of_name(name) for name in names)
+        return tuple(collection for collection in found if collection is not None)
 
     @contextmanager
     def _writing(self, collection: Collection) -> Iterator[Path]:
@@ -206,7 +209,19 @@ def _load(folder: Path) -> tuple[_Current, NDArray[Any]]:
     except FileNotFoundError:
         return _Current(0, "", "", 0), np.empty(0, _POINT)
     now = _Current(**json.loads(text))
-    return now, np.load(folder / now.points, allow_pickle=False)
+    return now, _of_today(np.load(folder / now.points, allow_pickle=False), now.points)
+
+
+def _of_today(table: NDArray[Any], name: str) -> NDArray[Any]:
+    """The records, those of a version without levels as clips."""
+    if table.dtype == _POINT:
+        return table
+    if set(table.dtype.names or ()) != set(_POINT.names or ()) - {"level"}:
+        raise ValueError(f"{name} is of another version")
+    found = np.zeros(len(table), _POINT)
+    for field in table.dtype.names or ():
+        found[field] = table[field]
+    return found
 
 
 def _load_sound(folder: Path, dim: int) -> tuple[_Current, NDArray[Any]]:
@@ -247,7 +262,7 @@ def _records(video_id: int, points: Points, first_row: int, change: int) -> NDAr
     made = np.empty(count, _POINT)
     made["row"] = np.arange(first_row, first_row + count)
     made["video_id"] = video_id
-    made["clip_index"] = np.arange(count)
+    made["level"], made["clip_index"] = points.levels, points.indexes
     made["start_ms"], made["end_ms"] = points.spans_ms[:, 0], points.spans_ms[:, 1]
     made["task"], made["role"], made["change"] = points.task, points.role, change
     return made
@@ -264,7 +279,22 @@ def _passing(table: NDArray[Any], chosen: PointFilter) -> NDArray[np.bool_]:
     if chosen.without_clip is not None:
         video_id, clip_index = chosen.without_clip
         kept &= (table["video_id"] != video_id) | (table["clip_index"] != clip_index)
+    if chosen.levels is not None:
+        kept &= np.isin(table["level"], [LEVELS.index(level) for level in chosen.levels])
+    if chosen.video_ids is not None:
+        kept &= np.isin(table["video_id"], sorted(chosen.video_ids))
+    for video_id, spans in (chosen.spans_ms or {}).items():
+        own = np.flatnonzero(kept & (table["video_id"] == video_id))
+        kept[own] = _meets(table[own], spans)
     return kept
+
+
+def _meets(table: NDArray[Any], spans_ms: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Which records share time with one of the spans."""
+    met = np.zeros(len(table), np.bool_)
+    for start_ms, end_ms in spans_ms:
+        met |= (table["start_ms"] < end_ms) & (table["end_ms"] > start_ms)
+    return met
 
 
 def _hit(record: Any, similarity: float) -> Hit:
@@ -275,6 +305,7 @@ def _hit(record: Any, similarity: float) -> Hit:
         int(record["start_ms"]),
         int(record["end_ms"]),
         int(record["role"]),
+        LEVELS[int(record["level"])],
     )
 
 

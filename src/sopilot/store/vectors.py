@@ -8,16 +8,24 @@ The backend without a server is `store.vector_files`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError
 
+Kind = Literal["moments", "chunks"]
+"""moments: clips of what is scored. chunks: of footage, at several levels."""
+
+Level = Literal["clip", "shot", "micro", "meso", "macro", "micro_text", "legacy"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""How coarse the span of a point is; stored by its place here."""
+
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
+_NAME = re.compile(r"(?:(chunks)-)?([0-9a-f]{16})-([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +34,7 @@ class Collection:
 
     producer: str
     dim: int
+    kind: Kind = "moments"
 
     def __post_init__(self) -> None:
         if not _PRODUCER.fullmatch(self.producer) or self.dim < 1:
@@ -37,7 +46,16 @@ class Collection:
     @property
     def name(self) -> str:
         """The collection's name in files and servers."""
-        return f"{self.producer}-{self.dim}"
+        name = f"{self.producer}-{self.dim}"
+        return name if self.kind == "moments" else f"{self.kind}-{name}"
+
+    @classmethod
+    def of_name(cls, name: str) -> Collection | None:
+        """The inverse of `name`; None for the name of something else."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return None
+        return cls(match[2], int(match[3]), "chunks" if match[1] else "moments")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +63,23 @@ class Points:
     """The vectors of one video, and what they can be filtered and shown by.
 
     vectors: (n, dim) float32, of unit length. spans_ms: (n, 2) int64, start and end in the video.
-    Row k is clip k. task: the number of the task's row. role: a small number that the caller
-    chooses.
+    task: the number of the task's row. role: a small number that the caller chooses. levels: (n,)
+    places in LEVELS. indexes: (n,) the number of each row within its level; row k of what has one
+    level is its clip k.
     """
 
     vectors: NDArray[np.float32]
     spans_ms: NDArray[np.int64]
     task: int
     role: int
+    levels: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    indexes: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    def __post_init__(self) -> None:
+        count = len(self.vectors)
+        if len(self.levels) == 0 and len(self.indexes) == 0:
+            object.__setattr__(self, "levels", np.zeros(count, np.int16))
+            object.__setattr__(self, "indexes", np.arange(count, dtype=np.int32))
 
     def check(self, collection: Collection) -> None:
         """Raises InputError unless the arrays fit the collection and each other."""
@@ -61,6 +88,11 @@ class Points:
             raise InputError(
                 f"vectors {self.vectors.shape} and spans {self.spans_ms.shape} must be "
                 f"(n, {collection.dim}) and (n, 2)"
+            )
+        if self.levels.shape != (count,) or self.indexes.shape != (count,):
+            raise InputError(
+                f"levels {self.levels.shape} and indexes {self.indexes.shape} must be (n,) of "
+                f"{count} vectors"
             )
         if not np.isfinite(self.vectors).all():
             raise InputError("vectors must be finite; ingest the video again")
@@ -71,12 +103,17 @@ class PointFilter:
     """Which points a search looks at; None = any.
 
     without_video_ids: videos to leave out. without_clip: one (video_id, clip_index) to leave out.
+    levels, video_ids: only these. spans_ms: of a video that is named here, only points that share
+    time with one of its spans; of others, all.
     """
 
     task: int | None = None
     role: int | None = None
     without_video_ids: frozenset[int] = frozenset()
     without_clip: tuple[int, int] | None = None
+    levels: frozenset[Level] | None = None
+    video_ids: frozenset[int] | None = None
+    spans_ms: Mapping[int, Sequence[tuple[int, int]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +126,7 @@ class Hit:
     start_ms: int
     end_ms: int
     role: int
+    level: Level = "clip"
 
 
 class VectorStore(Protocol):
@@ -106,8 +144,8 @@ class VectorStore(Protocol):
     def search(
         self, collection: Collection, query: NDArray[np.float32], chosen: PointFilter, k: int
     ) -> list[Hit]:
-        """The k most similar points that the filter lets pass, the best first; ties by video and
-        clip. Exact. An unknown collection is an empty one."""
+        """The k most similar points that the filter lets pass, the best first; ties by video, level
+        and clip. Exact. An unknown collection is an empty one."""
         ...
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:

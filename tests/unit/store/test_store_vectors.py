@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError, StoreError
 from sopilot.store import vector_files
 from sopilot.store.vector_files import VectorFiles
-from sopilot.store.vectors import Collection, PointFilter, Points, VectorStore
+from sopilot.store.vectors import LEVELS, Collection, PointFilter, Points, VectorStore
 
 HERE = Collection("0123456789abcdef", 8)
 OTHER = Collection("fedcba9876543210", 8)
@@ -268,3 +271,116 @@ def test_a_killed_writer_leaves_a_whole_state(tmp_path: Path, seed: int) -> None
     per_video = {v: [h for h in found if h.video_id == v] for v in {h.video_id for h in found}}
     assert all(len(hits) == 5 for hits in per_video.values())
     assert all(len({h.start_ms for h in hits}) == 1 for v, hits in per_video.items() if v != 50)
+
+
+CHUNKS = Collection("c" * 16, 8, "chunks")
+
+
+def levelled(seed: int, spans: list[tuple[int, int]], levels: list[str]) -> Points:
+    places = [LEVELS.index(level) for level in levels]  # type: ignore[arg-type]
+    counts: dict[int, int] = {}
+    indexes = []
+    for place in places:
+        indexes.append(counts.get(place, 0))
+        counts[place] = indexes[-1] + 1
+    return Points(
+        rows(seed, len(spans)),
+        np.array(spans, np.int64),
+        1,
+        3,
+        np.array(places, np.int16),
+        np.array(indexes, np.int32),
+    )
+
+
+@pytest.fixture
+def chunked(store: VectorStore) -> VectorStore:
+    spans = [(0, 9000), (0, 3000), (1500, 4500), (6000, 9000)]
+    for video_id in (1, 2):
+        store.upsert(
+            CHUNKS, video_id, levelled(video_id, spans, ["macro", "micro", "micro", "micro"])
+        )
+    return store
+
+
+def chunk_names(store: VectorStore, chosen: PointFilter) -> set[tuple[int, str, int]]:
+    found = store.search(CHUNKS, rows(9, 1)[0], chosen, 100)
+    return {(hit.video_id, hit.level, hit.clip_index) for hit in found}
+
+
+def test_levels_videos_and_spans_choose_points(chunked: VectorStore) -> None:
+    macro = PointFilter(levels=frozenset({"macro"}))
+    assert chunk_names(chunked, macro) == {(1, "macro", 0), (2, "macro", 0)}
+    second = PointFilter(levels=frozenset({"micro"}), video_ids=frozenset({2, 7}))
+    assert chunk_names(chunked, second) == {(2, "micro", 0), (2, "micro", 1), (2, "micro", 2)}
+    # Of video 1 what shares time with the spans; touching is not sharing; of video 2 everything.
+    spans = PointFilter(
+        levels=frozenset({"micro"}), spans_ms={1: [(3000, 3001), (5000, 6000), (20_000, 21_000)]}
+    )
+    assert chunk_names(chunked, spans) == {
+        (1, "micro", 1), (2, "micro", 0), (2, "micro", 1), (2, "micro", 2)
+    }  # fmt: skip
+    assert chunk_names(chunked, PointFilter(video_ids=frozenset())) == set()
+
+
+def test_records_of_a_version_without_levels_are_clips(tmp_path: Path) -> None:
+    store = VectorFiles(tmp_path)
+    store.upsert(HERE, 1, points(1))
+    before = store.search(HERE, rows(9)[0], ANY, 9)
+    (path,) = (tmp_path / HERE.name).glob("points-*.npy")
+    table = np.load(path)
+    kept = [name for name in table.dtype.names if name != "level"]
+    np.save(path, table[kept].astype([(name, table.dtype[name]) for name in kept]))
+    assert store.search(HERE, rows(9)[0], ANY, 9) == before
+    store.upsert(HERE, 2, points(2))
+    assert store.count(HERE) == 10
+    (path,) = (tmp_path / HERE.name).glob("points-*.npy")
+    np.save(path, np.zeros(3, [("row", "<i8")]))
+    with pytest.raises(StoreError, match="vectors rebuild"):
+        store.search(HERE, rows(9)[0], ANY, 9)
+
+
+def test_kinds_of_collections_do_not_meet(chunked: VectorStore) -> None:
+    same = Collection(CHUNKS.producer, CHUNKS.dim)
+    assert chunked.search(same, rows(9, 1)[0], ANY, 5) == []
+    assert [item.kind for item in chunked.collections()] == ["chunks"]
+    assert Collection.of_name(CHUNKS.name) == CHUNKS
+    assert Collection.of_name(same.name) == same
+    assert Collection.of_name("lost+found-1") is None
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_filtered_search_is_that_of_all_points_one_by_one(data: st.DataObject) -> None:
+    numbers = st.integers(0, 12)
+    spans = st.tuples(numbers, numbers).map(lambda pair: (min(pair), max(pair) + 1))
+    videos = data.draw(st.dictionaries(st.integers(1, 4), st.lists(spans, min_size=1, max_size=6)))
+    chosen = PointFilter(
+        levels=data.draw(st.none() | st.frozensets(st.sampled_from(LEVELS[1:5]))),
+        video_ids=data.draw(st.none() | st.frozensets(st.integers(1, 5))),
+        spans_ms=data.draw(
+            st.none() | st.dictionaries(st.integers(1, 5), st.lists(spans, max_size=3))
+        ),
+    )
+    levels = {v: data.draw(st.lists(st.sampled_from(LEVELS[1:5]), min_size=len(s), max_size=len(s)))
+              for v, s in videos.items()}  # fmt: skip
+    query = rows(77, 1)[0]
+    wanted = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = VectorFiles(Path(folder))
+        for video_id, own in videos.items():
+            points = levelled(video_id, own, list(levels[video_id]))
+            store.upsert(CHUNKS, video_id, points)
+            for place, (start, end) in enumerate(own):
+                level, index = LEVELS[points.levels[place]], int(points.indexes[place])
+                within = (chosen.spans_ms or {}).get(video_id)
+                if (
+                    (chosen.levels is None or level in chosen.levels)
+                    and (chosen.video_ids is None or video_id in chosen.video_ids)
+                    and (within is None or any(start < b and end > a for a, b in within))
+                ):
+                    likeness = float(points.vectors[place] @ query)
+                    wanted.append((-likeness, video_id, LEVELS.index(level), index))
+        hits = store.search(CHUNKS, query, chosen, 5)
+    names = [(hit.video_id, LEVELS.index(hit.level), hit.clip_index) for hit in hits]
+    assert names == [tuple(item[1:]) for item in sorted(wanted)[:5]]

@@ -1,0 +1,116 @@
+"""Thin handlers of VIGIL's jobs, and what happens when a video of the library becomes ready."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from sopilot.core.errors import SopilotError, VideoNotFound
+from sopilot.core.records import WORKER
+from sopilot.embed.open import open_stills
+from sopilot.jobs.context import JobContext
+from sopilot.jobs.queries import heartbeat
+from sopilot.jobs.records import Job
+from sopilot.library import queries as library
+from sopilot.library.analyze import THUMBNAILS, media_producer
+from sopilot.library.ingest import REPORT
+from sopilot.library.look import needed
+from sopilot.library.schemas import VideoRow
+from sopilot.runtime import Runtime
+from sopilot.store.audit import Action, record
+from sopilot.store.times import now_text
+from sopilot.vigil import queries
+from sopilot.vigil.add import queue_waiting
+from sopilot.vigil.index import build_index
+from sopilot.vigil.levels import chunk_producer
+from sopilot.vigil.schemas import IndexState
+from sopilot.vigil.vectors import collection_of, forget, store_index
+
+
+def index_footage(runtime: Runtime, context: JobContext) -> None:
+    """Work on a `vigil.index` job: chunks, vectors, and the end of the job at once.
+
+    Idempotent: a killed attempt leaves vectors that its successor replaces, and that no search
+    shows before the row says so.
+    """
+    video_id = int(context.job.payload["video_id"])
+    with runtime.database.write() as connection:
+        heartbeat(connection, context.job, runtime.settings.job_lease_seconds, 0.0)
+        video = library.get_ready_video(connection, video_id)
+        footage = queries.get_footage(connection, video_id)
+        task = library.task_number(connection, video.task_id)
+        queries.update_footage(connection, video_id, state=str(IndexState.INDEXING))
+    media = media_producer(runtime.settings).fingerprint
+    stills = open_stills()
+    index = build_index(
+        video_id,
+        needed(runtime, video, REPORT, media),
+        needed(runtime, video, THUMBNAILS, media),
+        footage.domain,
+        stills,
+        context.progress,
+    )
+    collection = collection_of(stills)
+    store_index(runtime, collection, video_id, task, index)
+    try:
+        with context.commit() as connection:
+            queries.get_footage(connection, video_id)
+            queries.replace_chunks(connection, video_id, index.chunks)
+            queries.register_model(connection, collection.name, stills.producer, collection.dim)
+            queries.update_footage(
+                connection,
+                video_id,
+                state=str(IndexState.READY),
+                producer=chunk_producer(footage.domain, stills.producer).fingerprint,
+                collection=collection.name,
+                counts=index.counts,
+                covered_sec=index.covered_sec,
+                error_code=None,
+                error_message=None,
+                indexed_at=now_text(),
+            )
+            detail = {"counts": index.counts, "covered_sec": index.covered_sec}
+            record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
+    except VideoNotFound:  # deleted meanwhile
+        forget(runtime, video_id)
+        raise
+
+
+def index_ended(connection: Connection, job: Job, error: SopilotError) -> None:
+    """What a failed or cancelled index leaves: its reason, and the index before it, if any."""
+    video_id = int(job.payload["video_id"])
+    footage = queries.find_footage(connection, video_id)
+    if footage is None:
+        return
+    before = IndexState.READY if footage.indexed_at is not None else IndexState.NONE
+    is_cancelled = error.code == "JOB_CANCELLED"
+    state = before if is_cancelled else IndexState.ERROR
+    told = (None, None) if is_cancelled else (error.code, error.message)
+    queries.update_footage(
+        connection, video_id, state=str(state), error_code=told[0], error_message=told[1]
+    )
+    record(
+        connection,
+        WORKER,
+        Action.FOOTAGE_INDEX_FAILED,
+        f"video:{video_id}",
+        outcome="failed",
+        detail={"code": error.code},
+    )
+
+
+def video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    """Start the index that waits for this video, if any."""
+    queue_waiting(runtime, connection, video.id)
+
+
+def video_failed(connection: Connection, video: VideoRow) -> None:
+    """Tell who waits for the index of a video that could not be read."""
+    footage = queries.find_footage(connection, video.id)
+    if footage is not None:
+        queries.update_footage(
+            connection,
+            video.id,
+            state=str(IndexState.ERROR),
+            error_code=video.error_code,
+            error_message=video.error_message,
+        )

@@ -1,0 +1,217 @@
+"""All SQL of VIGIL. A connection comes first; nobody here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from sopilot.core.errors import VideoNotFound
+from sopilot.core.records import Producer
+from sopilot.core.timespan import TimeSpan
+from sopilot.library import queries as library
+from sopilot.store.tables import chunks, embeddings, jobs, videos, vigil_videos
+from sopilot.store.times import now_text
+from sopilot.store.upsert import upsert
+from sopilot.vigil.schemas import ChunkRow, Domain, FootageRow, IndexState
+
+_OF_VIDEO = {
+    "uid": videos.c.uid,
+    "status": videos.c.status,
+    "task_id": videos.c.task_id,
+    "camera_id": videos.c.camera_id,
+    "site_id": videos.c.site_id,
+    "filename": videos.c.original_filename,
+    "sha256": videos.c.sha256,
+    "size_bytes": videos.c.size_bytes,
+    "duration_sec": videos.c.duration_sec,
+    "video_error": videos.c.error_message,
+    "progress": jobs.c.progress,
+}
+_COLUMNS = tuple(
+    _OF_VIDEO[name].label(name) if name in _OF_VIDEO else vigil_videos.c[name]
+    for name in FootageRow.__dataclass_fields__
+)
+_FOOTAGE: Select[Any] = select(*_COLUMNS).select_from(
+    vigil_videos.join(videos, vigil_videos.c.video_id == videos.c.id).outerjoin(
+        jobs, vigil_videos.c.job_id == jobs.c.id
+    )
+)
+_ROWS_AT_ONCE = 500
+
+
+def _footage(row: Row[Any]) -> FootageRow:
+    values = dict(row._mapping)
+    values["domain"], values["state"] = Domain(values["domain"]), IndexState(values["state"])
+    return FootageRow(**values)
+
+
+# ---- footage ----------------------------------------------------------------------------------
+
+
+def insert_footage(
+    connection: Connection,
+    video_id: int,
+    domain: Domain,
+    *,
+    recorded_from: str | None,
+    requested_by: str,
+) -> None:
+    """Make a video known to VIGIL, not indexed; nothing changes where it is already."""
+    known = select(vigil_videos.c.video_id).where(vigil_videos.c.video_id == video_id)
+    if connection.execute(known).first() is not None:
+        return
+    now = now_text()
+    connection.execute(
+        vigil_videos.insert().values(
+            video_id=video_id,
+            domain=str(domain),
+            state=str(IndexState.NONE),
+            recorded_from=recorded_from,
+            counts={},
+            requested_by=requested_by,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def get_footage(connection: Connection, video: int | str) -> FootageRow:
+    """The footage of a video's id or uid. Raises VideoNotFound."""
+    found = find_footage(connection, library.get_video(connection, video).id)
+    if found is None:
+        raise VideoNotFound(
+            f"video {video} is not known to VIGIL; index it (POST /vigil/videos/{video}/index)"
+        )
+    return found
+
+
+def find_footage(connection: Connection, video_id: int) -> FootageRow | None:
+    """The footage of a video; None where VIGIL does not know it."""
+    row = connection.execute(_FOOTAGE.where(vigil_videos.c.video_id == video_id)).one_or_none()
+    return None if row is None else _footage(row)
+
+
+def lock_footage(connection: Connection, video_id: int) -> FootageRow | None:
+    """find_footage, its row locked until the transaction ends."""
+    connection.execute(
+        select(vigil_videos.c.video_id).where(vigil_videos.c.video_id == video_id).with_for_update()
+    )
+    return find_footage(connection, video_id)
+
+
+def list_footage(
+    connection: Connection, limit: int, offset: int, state: IndexState | None = None
+) -> tuple[list[FootageRow], int]:
+    """One page, newest first, and how many there are."""
+    query, count = _FOOTAGE, select(func.count()).select_from(vigil_videos)
+    if state is not None:
+        query = query.where(vigil_videos.c.state == str(state))
+        count = count.where(vigil_videos.c.state == str(state))
+    rows = connection.execute(
+        query.order_by(vigil_videos.c.video_id.desc()).limit(limit).offset(offset)
+    )
+    return [_footage(row) for row in rows], connection.execute(count).scalar_one()
+
+
+def update_footage(connection: Connection, video_id: int, **values: object) -> None:
+    """Set columns of a row."""
+    connection.execute(
+        vigil_videos.update()
+        .where(vigil_videos.c.video_id == video_id)
+        .values(updated_at=now_text(), **values)
+    )
+
+
+def delete_footage(connection: Connection, video_id: int) -> None:
+    """Remove what VIGIL knows of a video; the video stays."""
+    connection.execute(chunks.delete().where(chunks.c.video_id == video_id))
+    connection.execute(vigil_videos.delete().where(vigil_videos.c.video_id == video_id))
+
+
+# ---- chunks -----------------------------------------------------------------------------------
+
+
+def replace_chunks(connection: Connection, video_id: int, found: Iterable[ChunkRow]) -> None:
+    """Put these chunks in the place of all that the video has."""
+    connection.execute(chunks.delete().where(chunks.c.video_id == video_id))
+    batch: list[dict[str, object]] = []
+    for chunk in found:
+        batch.append(
+            {
+                "video_id": video_id,
+                "level": chunk.level,
+                "chunk_index": chunk.index,
+                "start_sec": chunk.span.start_sec,
+                "end_sec": chunk.span.end_sec,
+                "keyframes_sec": list(chunk.keyframes_sec),
+            }
+        )
+        if len(batch) == _ROWS_AT_ONCE:
+            connection.execute(chunks.insert(), batch)
+            batch = []
+    if batch:
+        connection.execute(chunks.insert(), batch)
+
+
+def chunks_of(
+    connection: Connection, video_id: int, level: str, span: TimeSpan | None = None
+) -> list[ChunkRow]:
+    """The chunks of a level in time order; with span, those that overlap it."""
+    query = select(chunks).where(chunks.c.video_id == video_id, chunks.c.level == level)
+    if span is not None:
+        query = query.where(chunks.c.start_sec < span.end_sec, chunks.c.end_sec > span.start_sec)
+    return [_chunk(row) for row in connection.execute(query.order_by(chunks.c.chunk_index))]
+
+
+def chunks_named(
+    connection: Connection, names: Sequence[tuple[int, str, int]]
+) -> dict[tuple[int, str, int], ChunkRow]:
+    """Chunks by (video, level, index); those that are gone are left out."""
+    wanted: dict[tuple[int, str], list[int]] = {}
+    for video_id, level, index in names:
+        wanted.setdefault((video_id, level), []).append(index)
+    found: dict[tuple[int, str, int], ChunkRow] = {}
+    for (video_id, level), indexes in wanted.items():
+        rows = connection.execute(
+            select(chunks).where(
+                chunks.c.video_id == video_id,
+                chunks.c.level == level,
+                chunks.c.chunk_index.in_(indexes),
+            )
+        )
+        found |= {(video_id, level, row.chunk_index): _chunk(row) for row in rows}
+    return found
+
+
+def _chunk(row: Row[Any]) -> ChunkRow:
+    span = TimeSpan(row.start_sec, row.end_sec)
+    times = tuple(float(time_sec) for time_sec in row.keyframes_sec)
+    return ChunkRow(row.video_id, row.level, row.chunk_index, span, times)
+
+
+# ---- models of vectors ------------------------------------------------------------------------
+
+
+def register_model(
+    connection: Connection, collection: str, producer: Producer, dimension: int
+) -> None:
+    """Write down which model a collection's vectors are of."""
+    values: Mapping[str, object] = {
+        "collection": collection,
+        "model_name": producer.name,
+        "model_version": producer.version,
+        "dimension": dimension,
+        "settings": dict(producer.settings),
+        "created_at": now_text(),
+    }
+    upsert(connection, embeddings, ("collection",), dict(values))
+
+
+def model_of(connection: Connection, collection: str) -> str | None:
+    """ "name version" of a collection's model."""
+    row = connection.execute(
+        select(embeddings).where(embeddings.c.collection == collection)
+    ).one_or_none()
+    return None if row is None else f"{row.model_name} {row.model_version}"

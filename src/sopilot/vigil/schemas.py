@@ -1,0 +1,74 @@
+"""Records of VIGIL: footage and its index, chunks, and what a search or a question gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sopilot.core.timespan import TimeSpan
+
+
+class Domain(StrEnum):
+    """What kind of scene a video shows; decides how long its chunks are."""
+
+    GENERIC = "generic"
+    FACTORY = "factory"
+    SURVEILLANCE = "surveillance"
+    SPORTS = "sports"
+
+
+class IndexState(StrEnum):
+    """Life of an index: none until it is asked for, then queued, indexing and one of two ends."""
+
+    NONE = "none"
+    QUEUED = "queued"
+    INDEXING = "indexing"
+    READY = "ready"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class FootageRow:
+    """A row of `vigil_videos` beside its video. recorded_from: UTC, None = not known when it was
+    recorded. counts: chunks by level. covered_sec: seconds that chunks with a picture cover.
+    progress: of its index job, 0-1."""
+
+    video_id: int
+    domain: Domain
+    state: IndexState
+    job_id: int | None
+    recorded_from: str | None
+    producer: str | None
+    collection: str | None
+    counts: Mapping[str, int]
+    covered_sec: float | None
+    error_code: str | None
+    error_message: str | None
+    requested_by: str
+    created_at: str
+    updated_at: str
+    indexed_at: str | None
+    uid: str
+    status: str
+    task_id: str
+    camera_id: str | None
+    site_id: str | None
+    filename: str | None
+    sha256: str
+    size_bytes: int
+    duration_sec: float | None
+    video_error: str | None
+    progress: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A row of `chunks`. keyframes_sec: times of stored thumbnails, ascending, each within or, in a
+    chunk shorter than their spacing, next to the span; none where the video showed nothing."""
+
+    video_id: int
+    level: str
+    index: int
+    span: TimeSpan
+    keyframes_sec: tuple[float, ...]
