@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from sopilot.text.analyze import CODE_MARKS, analyze
+from sopilot.text.analyze import CODE_MARKS, analyze, terms
 
 MOST_MATCHED = 12
 _MOST_LETTERS = 20_000
@@ -29,7 +29,8 @@ def matched_words(text: str, asked: Collection[str]) -> tuple[str, ...]:
 
 
 def _parts(chain: str, asked: Collection[str]) -> Iterator[str]:
-    if not _hits(chain, asked):
+    analysis = analyze(chain)
+    if not any(term in asked for term in analysis.terms + analysis.singles):
         return
     if not _WIDE.search(chain):
         yield chain.strip("'" + CODE_MARKS) or chain
@@ -46,5 +47,4 @@ def _parts(chain: str, asked: Collection[str]) -> Iterator[str]:
 
 
 def _hits(part: str, asked: Collection[str]) -> bool:
-    analysis = analyze(part)
-    return any(term in asked for term in analysis.terms + analysis.singles)
+    return any(term in asked for term in terms(part))
