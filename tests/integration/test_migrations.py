@@ -66,6 +66,18 @@ def test_down_and_up_again(bare: Database) -> None:
         assert migrate.differences(connection) == []
 
 
+def test_every_earlier_schema_leads_to_the_table_definitions(bare: Database) -> None:
+    for revision in schema.REVISIONS:
+        with bare.write() as connection:
+            migrate.upgrade(connection, revision)
+        with bare.write() as connection:
+            migrate.upgrade(connection)
+        with bare.read() as connection:
+            assert migrate.differences(connection) == []
+        with bare.write() as connection:
+            migrate.downgrade(connection, "base")
+
+
 def test_known_revisions_are_those_in_the_folder() -> None:
     assert migrate.revisions() == schema.REVISIONS
 

@@ -27,6 +27,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.FileTooLarge: 413,
     errors.BatchRefused: 422,
     errors.BadSteps: 422,
+    errors.BadTranscript: 422,
     errors.BadSettings: 500,
     errors.InsufficientClips: 422,
     errors.QualityGateFailed: 422,

@@ -5,6 +5,7 @@ SopilotError
 │   ├── BadUpload            no video, empty, too short, outside the limits (FileTooLarge)
 │   ├── BatchRefused         some pairs of a batch cannot be scored
 │   ├── BadSteps             a steps file or step definition that cannot be used
+│   ├── BadTranscript        a subtitle file that cannot be read, or not of this video
 │   ├── BadSettings          a configuration that cannot be honoured
 │   ├── InsufficientClips    too few clips to compare
 │   ├── QualityGateFailed    a gold below the quality limits, with enforce_quality
@@ -78,6 +79,10 @@ class BatchRefused(InputError):
 
 class BadSteps(InputError):
     code = "BAD_STEPS"
+
+
+class BadTranscript(InputError):
+    code = "BAD_TRANSCRIPT"
 
 
 class BadSettings(InputError):

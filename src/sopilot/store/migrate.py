@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from sopilot.store import lexical
 from sopilot.store.tables import metadata
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -33,7 +34,11 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 def differences(connection: Connection) -> list[Any]:
     """What Alembic would change to make the database equal to tables.py; empty when equal."""
-    options = {"compare_type": True, "compare_server_default": True}
+    options = {
+        "compare_type": True,
+        "compare_server_default": True,
+        "include_name": lexical.is_compared,
+    }
     found: list[Any] = compare_metadata(
         MigrationContext.configure(connection, opts=options), metadata
     )

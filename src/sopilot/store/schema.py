@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
 from sopilot.core.errors import SchemaTooNew, StoreError
+from sopilot.store.lexical import create_word_index
 from sopilot.store.tables import metadata
 
 if TYPE_CHECKING:
     from sopilot.store.engine import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """All revisions of migrations/versions, oldest first; a test compares them with the files."""
 
 HEAD = REVISIONS[-1]
@@ -76,6 +77,7 @@ def _create_all(connection: Connection) -> None:
             f"({', '.join(foreign)}); use another data folder or database"
         )
     metadata.create_all(connection, checkfirst=False)
+    create_word_index(connection)
     # Written out: the version table must look as Alembic itself would have made it.
     connection.execute(
         text(

@@ -425,6 +425,32 @@ vigil_queries = Table(
     sqlite_autoincrement=True,
 )
 """Questions with their answers and evidence. raw: what was sent to a model and what it said."""
+annotation_rows = Table(
+    "annotations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("video_id", Integer, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("label", String(256)),
+    Column("start_sec", Float, nullable=False),
+    Column("end_sec", Float, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("language", String(16)),
+    Column("detail", _JSON, nullable=False),
+    Column("producer", String(64), nullable=False),
+    Column("analyzer", String(64), nullable=False),
+    Column("term_count", Integer, nullable=False),
+    Column("tokens", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Index("ix_annotations_video_id", "video_id", "source", "start_sec"),
+    # Ranking asks how many texts there are and how long all are together.
+    Index("ix_annotations_analyzer", "analyzer", "term_count"),
+    sqlite_autoincrement=True,
+)
+"""Timed texts and events of videos that one feature writes and another reads. tokens: the terms of
+the text as the word index takes them (see `store.lexical`), repeated as often as they occur."""
 
 outbox = Table(
     "outbox",

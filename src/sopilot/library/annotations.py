@@ -1,0 +1,334 @@
+"""Timed texts and events of videos: what one feature writes and another finds.
+
+A transcript, a caption, a deviation, an event: each is a text with a span of its video. Whoever
+writes them replaces, in its own transaction, what it said of that video before. `search_texts`
+ranks by BM25 computed here from stored numbers, so that both databases answer alike.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from sopilot.core.errors import InputError
+from sopilot.core.records import plain
+from sopilot.core.timespan import TimeSpan
+from sopilot.library import annotation_queries as queries
+from sopilot.library.annotation_queries import Candidate
+from sopilot.store.engine import Database, canonical_json
+from sopilot.store.times import now_text
+from sopilot.text.analyze import ANALYZER, terms
+from sopilot.text.matched import matched_words
+from sopilot.text.rank import CorpusStatistics, bm25
+from sopilot.text.stored import read_terms, store_terms, word_of
+
+MOST_CANDIDATES = 20_000
+"""Texts that one search ranks; a bound on its time and memory."""
+
+MOST_QUERY_TERMS = 256
+PIECE = 500
+"""Rows whose terms are made anew in one transaction."""
+
+_NAMES = uuid.UUID("6f1c1c0e-55d9-4d0b-9a6e-6d0a5a6f6f10")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Source(StrEnum):
+    """Where an annotation comes from."""
+
+    TRANSCRIPT = "transcript"
+    CAPTION = "caption"
+    SOP = "sop"
+    INCIDENT = "incident"
+    IMPORTED = "imported"
+    OPERATOR = "operator"
+    ASR = "asr"
+
+
+class Kind(StrEnum):
+    """A text says what is said or seen; an event, that something happened."""
+
+    TEXT = "text"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnnotation:
+    """What a feature writes. label: type of an event, name of a step, or speaker.
+
+    detail: JSON-ready; returned as it was given. language: a code such as `ru`, where known.
+    """
+
+    kind: Kind
+    span: TimeSpan
+    text: str
+    label: str | None = None
+    language: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A stored annotation. uid: the same for the same words at the same place and producer."""
+
+    id: int
+    uid: str
+    video_id: int
+    source: Source
+    kind: Kind
+    label: str | None
+    span: TimeSpan
+    text: str
+    language: str | None
+    detail: Mapping[str, Any]
+    producer: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFilter:
+    """Where to search; None = anywhere.
+
+    spans: per video, of which an annotation must share some time with one (an instant may lie on
+    an edge); videos without an entry are left out.
+    """
+
+    video_ids: frozenset[int] | None = None
+    sources: frozenset[Source] | None = None
+    kinds: frozenset[Kind] | None = None
+    spans: Mapping[int, Sequence[TimeSpan]] | None = None
+
+    @property
+    def chosen_videos(self) -> frozenset[int] | None:
+        """The videos that are left by both limits."""
+        if self.spans is None:
+            return self.video_ids
+        spanned = frozenset(self.spans)
+        return spanned if self.video_ids is None else spanned & self.video_ids
+
+    def allows(self, video_id: int, span: TimeSpan) -> bool:
+        """Does the span lie where it is searched?"""
+        return self.spans is None or any(_shares(span, one) for one in self.spans[video_id])
+
+
+@dataclass(frozen=True, slots=True)
+class TextHit:
+    """A found annotation. score: BM25, > 0. matched_terms: words of its text that were asked."""
+
+    annotation: Annotation
+    score: float
+    matched_terms: tuple[str, ...]
+
+
+def put_annotations(
+    connection: Connection,
+    video_id: int,
+    source: Source,
+    producer: str,
+    rows: Sequence[NewAnnotation],
+) -> int:
+    """Make these rows all that a producer says of a video from this source; how many there are.
+
+    Idempotent: rows that were there stay, with their ids. producer: at most 64 characters that name
+    who replaces whom. Writers of one video wait for each other.
+    Raises VideoNotFound; InputError for a label or producer that is too long.
+    """
+    if not 0 < len(producer) <= 64:
+        raise InputError(f"a producer has 1 to 64 characters, got {producer!r:.80}; shorten it")
+    video_uid = queries.lock_annotations(connection, video_id)
+    wanted = _named([_cleaned(row) for row in rows], f"{video_uid}|{source}|{producer}")
+    present = queries.uids_of_set(connection, video_id, source, producer)
+    queries.delete(connection, [number for uid, number in present.items() if uid not in wanted])
+    head = {"video_id": video_id, "source": str(source), "producer": producer}
+    now = now_text()
+    queries.insert(
+        connection,
+        [
+            {"uid": uid, "created_at": now} | head | _values(row)
+            for uid, row in wanted.items()
+            if uid not in present
+        ],
+    )
+    return len(wanted)
+
+
+def drop_annotations(connection: Connection, source: Source, producer: str) -> int:
+    """Remove what a producer wrote, about whatever video; how many rows."""
+    return queries.delete_of_producer(connection, source, producer)
+
+
+def list_annotations(
+    connection: Connection,
+    video_id: int,
+    *,
+    source: Source | None = None,
+    kind: Kind | None = None,
+    span: TimeSpan | None = None,
+) -> list[Annotation]:
+    """Annotations of a video by time. span: only what shares some time with it."""
+    rows = queries.listed(connection, video_id, source, kind, span)
+    found = [_annotation(row) for row in rows]
+    return [one for one in found if span is None or _shares(one.span, span)]
+
+
+def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int) -> list[TextHit]:
+    """The k texts that match a query best; ties by video, start and id.
+
+    Rarity and length are judged against the whole archive, whatever the filter. Ranks at most
+    MOST_CANDIDATES texts: where the archive has more of them, the commonest terms of the query find
+    none by themselves (they still count in what others found), and where the rarest is commoner
+    than that, the shortest texts are ranked; alike on both databases.
+    The connection should be of `Database.snapshot`.
+    Raises InputError for k < 1 or a query of more than MOST_QUERY_TERMS different terms.
+    """
+    if k < 1:
+        raise InputError(f"a search gives at least one hit, got k={k}; ask for 1 or more")
+    asked = {word_of(term): term for term in dict.fromkeys(terms(query))}
+    if len(asked) > MOST_QUERY_TERMS:
+        raise InputError(
+            f"the query has {len(asked)} different words, at most {MOST_QUERY_TERMS} are searched; "
+            "shorten it"
+        )
+    videos = chosen.chosen_videos
+    if not asked or (videos is not None and not videos):
+        return []
+    corpus = queries.corpus_of(connection, ANALYZER, [*asked])
+    sources = _sources(connection, corpus.text_counts, chosen)
+    if not sources:
+        return []
+    found = queries.candidates(
+        connection, sources, videos, chosen.sources, chosen.kinds, MOST_CANDIDATES
+    )
+    best = _ranked([c for c in found if chosen.allows(c.video_id, c.span)], asked, corpus)[:k]
+    rows = queries.by_id(connection, [candidate.id for candidate, _ in best])
+    return [_hit(rows[candidate.id], score, asked) for candidate, score in best]
+
+
+def reindex_texts(database: Database) -> int:
+    """Make the terms of texts anew that another analyzer made; how many rows.
+
+    In transactions of PIECE rows, so that others write meanwhile. Until then such texts are not
+    found. Raises StoreError.
+    """
+    count = 0
+    while True:
+        with database.write() as connection:
+            rows = queries.of_other_analyzer(connection, ANALYZER, PIECE)
+            if not rows:
+                return count
+            made = [(row[0], store_terms(_searched(*row[1:]))) for row in rows]
+            queries.set_terms(
+                connection, ANALYZER, [(number, t.words, t.term_count) for number, t in made]
+            )
+        count += len(rows)
+
+
+def _cleaned(row: NewAnnotation) -> NewAnnotation:
+    label = None if row.label is None else _storable(row.label)
+    if label is not None and len(label) > 256:
+        raise InputError(f"a label has at most 256 characters, got {len(label)}; shorten it")
+    return NewAnnotation(
+        row.kind, row.span, _storable(row.text), label, row.language, plain(row.detail)
+    )
+
+
+def _storable(text: str) -> str:
+    """No database and no answer can hold what is replaced."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _named(rows: Sequence[NewAnnotation], place: str) -> dict[str, NewAnnotation]:
+    """The rows by uid: a hash of what they say and where, and of which of several equal ones."""
+    found: dict[str, NewAnnotation] = {}
+    seen: Counter[str] = Counter()
+    for row in rows:
+        said = canonical_json(plain(row) | {"span": [row.span.start_sec, row.span.end_sec]})
+        seen[said] += 1
+        found[str(uuid.uuid5(_NAMES, f"{place}|{seen[said]}|{said}"))] = row
+    return found
+
+
+def _values(row: NewAnnotation) -> dict[str, Any]:
+    made = store_terms(_searched(row.kind, row.label, row.text))
+    return {
+        "kind": str(row.kind),
+        "label": row.label,
+        "start_sec": row.span.start_sec,
+        "end_sec": row.span.end_sec,
+        "text": row.text,
+        "language": row.language,
+        "detail": dict(row.detail),
+        "analyzer": ANALYZER,
+        "term_count": made.term_count,
+        "tokens": made.words,
+    }
+
+
+def _searched(kind: str, label: str | None, text: str) -> str:
+    """What a search reads: an event is also found by its type, a sentence not by its speaker."""
+    return f"{label}\n{text}" if kind == Kind.EVENT and label else text
+
+
+def _annotation(row: Row[Any]) -> Annotation:
+    values = dict(row._mapping)
+    span = TimeSpan(values.pop("start_sec"), values.pop("end_sec"))
+    values["source"], values["kind"] = Source(values["source"]), Kind(values["kind"])
+    return Annotation(span=span, **values)
+
+
+def _shares(one: TimeSpan, other: TimeSpan) -> bool:
+    """Have they time in common? An instant also where it lies on an edge."""
+    first, last = max(one.start_sec, other.start_sec), min(one.end_sec, other.end_sec)
+    is_instant = not (one.duration_sec and other.duration_sec)
+    return first < last or (is_instant and first == last)
+
+
+def _sources(
+    connection: Connection, text_counts: Mapping[str, int], chosen: TextFilter
+) -> list[str]:
+    """The words whose texts are ranked: all, or from the rarest on as many as there is room for."""
+    present = sorted((count, word) for word, count in text_counts.items() if count)
+    if sum(count for count, _ in present) <= MOST_CANDIDATES:
+        return [word for _, word in present]
+    videos = chosen.chosen_videos
+    if videos is not None:
+        if queries.count_of(connection, videos, chosen.sources) <= MOST_CANDIDATES:
+            return [word for _, word in present]
+    taken, room = [present[0][1]], MOST_CANDIDATES - present[0][0]
+    for count, word in present[1:]:
+        room -= count
+        if room < 0:
+            break
+        taken.append(word)
+    return taken
+
+
+def _ranked(
+    found: Sequence[Candidate], asked: Mapping[str, str], corpus: queries.Corpus
+) -> list[tuple[Candidate, float]]:
+    statistics = CorpusStatistics(
+        corpus.text_count,
+        corpus.term_count / corpus.text_count if corpus.text_count else 0.0,
+        {asked[word]: count for word, count in corpus.text_counts.items()},
+    )
+    wanted = frozenset(asked.values())
+    scored = [
+        (one, bm25(wanted, read_terms(one.words, one.term_count, asked), statistics))
+        for one in found
+    ]
+    return sorted(
+        scored, key=lambda pair: (-pair[1], pair[0].video_id, pair[0].span.start_sec, pair[0].id)
+    )
+
+
+def _hit(row: Row[Any], score: float, asked: Mapping[str, str]) -> TextHit:
+    one = _annotation(row)
+    searched = _searched(one.kind, one.label, one.text)
+    return TextHit(one, score, matched_words(searched, frozenset(asked.values())))

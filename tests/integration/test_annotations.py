@@ -1,0 +1,314 @@
+"""Timed texts and events of videos: written, listed, found and forgotten, on both databases."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import score_rows
+from sqlalchemy import Connection, text
+
+from sopilot.core.errors import InputError, VideoNotFound
+from sopilot.core.timespan import TimeSpan
+from sopilot.library import annotations as module
+from sopilot.library import queries as videos
+from sopilot.library.annotations import (
+    Kind,
+    NewAnnotation,
+    Source,
+    TextFilter,
+    TextHit,
+    drop_annotations,
+    list_annotations,
+    put_annotations,
+    reindex_texts,
+    search_texts,
+)
+from sopilot.store.engine import Database, open_database
+from sopilot.store.lexical import FTS_TABLE
+from sopilot.store.tables import annotation_rows
+from sopilot.store.transfer import dump_rows
+from sopilot.text.rank import rank
+
+EVERYWHERE = TextFilter()
+WORDS = (
+    "crane loads fork falling falls worker A-12 near_crash",
+    "кран краны груз грузы падает авария ещё",
+    "火災 火 作業者 クレーン 転倒 作業 荷物が落ちた",
+)
+
+
+@pytest.fixture
+def video_ids(database: Database) -> list[int]:
+    """Two stored videos."""
+    with database.write() as connection:
+        score_rows.store(connection, [score_rows.Made(), score_rows.Made()])
+        return [*videos.all_ids(connection)]
+
+
+def said(start_sec: float, words: str, **more: object) -> NewAnnotation:
+    """A sentence of two seconds."""
+    span = TimeSpan(start_sec, start_sec + 2.0)
+    return NewAnnotation(**{"kind": Kind.TEXT, "span": span, "text": words, **more})
+
+
+def put(connection: Connection, video_id: int, *rows: NewAnnotation, producer: str = "p") -> int:
+    """Write a transcript."""
+    return put_annotations(connection, video_id, Source.TRANSCRIPT, producer, rows)
+
+
+def search(database: Database, query: str, chosen: TextFilter = EVERYWHERE, k: int = 100):
+    with database.snapshot() as connection:
+        return search_texts(connection, query, chosen, k)
+
+
+def texts(hits: list[TextHit]) -> list[str]:
+    return [hit.annotation.text for hit in hits]
+
+
+def many_words(count: int) -> list[str]:
+    """Different words."""
+    letters = "abcdefghijklmnopqr"
+    return [one + other + "q" for one in letters for other in letters][:count]
+
+
+def corpus(seed: int) -> list[str]:
+    """Short texts in a mixture of languages, many of them alike."""
+    dice = random.Random(seed)
+    pool = [word for line in dice.sample(WORDS, dice.randint(1, 3)) for word in line.split()]
+    return [
+        " ".join(dice.choice(pool) for _ in range(dice.randrange(0, 9)))
+        for _ in range(dice.randrange(1, 60))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ranks_and_scores_are_those_of_the_formula_in_memory(
+    database: Database, video_ids: list[int], seed: int
+) -> None:
+    made = corpus(seed)
+    with database.write() as connection:
+        put(connection, video_ids[0], *(said(float(n), words) for n, words in enumerate(made)))
+    for query in ("crane", "falling worker a-12", "кран груз", "火災", "火 作業者 краны loads"):
+        wanted = rank(query, [*enumerate(made)])
+        found = [(int(h.annotation.span.start_sec), h.score) for h in search(database, query)]
+        assert found == wanted  # every bit of every score
+
+
+def test_equal_texts_are_told_by_video_then_time(database: Database, video_ids: list[int]) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[1], said(1, "crane"), said(0, "crane"))
+        put(connection, video_ids[0], said(9, "crane"))
+    found = [
+        (h.annotation.video_id, h.annotation.span.start_sec) for h in search(database, "crane")
+    ]
+    assert found == [(video_ids[0], 9), (video_ids[1], 0), (video_ids[1], 1)]
+
+
+def test_the_same_rows_again_change_nothing(database: Database, video_ids: list[int]) -> None:
+    rows = [said(0, "crane"), said(0, "crane"), said(3, "fork", label="Anna", detail={"a": [1]})]
+    listed = []
+    for _ in range(2):
+        with database.write() as connection:
+            assert put(connection, video_ids[0], *rows) == 3
+            listed.append(list_annotations(connection, video_ids[0]))
+    assert listed[0] == listed[1]
+    assert len({one.uid for one in listed[0]}) == 3
+
+
+def test_replacing_takes_only_what_the_producer_had(
+    database: Database, video_ids: list[int]
+) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(0, "crane"), said(2, "fork"))
+        put(connection, video_ids[0], said(4, "crane of another"), producer="q")
+        put(connection, video_ids[1], said(6, "crane elsewhere"))
+        kept = list_annotations(connection, video_ids[0])[1]
+        put(connection, video_ids[0], said(2, "fork"), said(8, "load"))
+        assert list_annotations(connection, video_ids[0])[0] == kept
+    assert set(texts(search(database, "crane"))) == {"crane elsewhere", "crane of another"}
+    assert texts(search(database, "load")) == ["load"]
+
+
+def words_left(database: Database) -> list[str]:
+    """What the word index still holds."""
+    with database.write() as connection:
+        if not database.is_sqlite:
+            rows = connection.execute(
+                text(
+                    "SELECT word FROM ts_stat("
+                    "'SELECT array_to_tsvector(string_to_array(tokens, '' '')) FROM annotations')"
+                )
+            )
+        else:
+            connection.execute(
+                text(
+                    f"CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, {FTS_TABLE}, row)"
+                )
+            )
+            rows = connection.execute(text("SELECT term FROM temp.vocabulary"))
+        return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("way", ["replaced", "dropped", "video"])
+def test_what_is_removed_leaves_no_word(database: Database, video_ids: list[int], way: str) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(0, "crane 火災"), said(2, "кран"))
+    with database.write() as connection:
+        if way == "replaced":
+            put(connection, video_ids[0])
+        elif way == "dropped":
+            assert drop_annotations(connection, Source.TRANSCRIPT, "p") == 2
+        else:
+            connection.execute(text("DELETE FROM scores"))
+            videos.delete_video(connection, video_ids[0])
+    assert search(database, "crane 火災 кран") == []
+    assert words_left(database) == []
+
+
+def test_filters(database: Database, video_ids: list[int]) -> None:
+    first, second = video_ids
+    fall = said(10, "crane", kind=Kind.EVENT)
+    with database.write() as connection:
+        put(connection, first, said(0, "crane"), said(5, "crane crane"))
+        put_annotations(connection, first, Source.INCIDENT, "i", [fall])
+        put(connection, second, said(0, "crane"))
+
+    def starts(chosen: TextFilter) -> set[tuple[int, float]]:
+        hits = search(database, "crane", chosen)
+        return {(hit.annotation.video_id, hit.annotation.span.start_sec) for hit in hits}
+
+    assert len(starts(EVERYWHERE)) == 4
+    assert starts(TextFilter(video_ids=frozenset([second, 999]))) == {(second, 0)}
+    assert starts(TextFilter(video_ids=frozenset())) == set()
+    assert starts(TextFilter(sources=frozenset([Source.INCIDENT]))) == {(first, 10)}
+    assert starts(TextFilter(kinds=frozenset([Kind.EVENT]))) == {(first, 10)}
+    spans = {first: [TimeSpan(2, 5), TimeSpan(6, 6.5), TimeSpan(11, 20)]}
+    assert starts(TextFilter(spans=spans)) == {(first, 5), (first, 10)}  # [0, 2] only touches
+    assert starts(TextFilter(spans=spans, video_ids=frozenset([second]))) == set()
+
+
+def test_more_videos_than_a_statement_takes_parameters(
+    database: Database, video_ids: list[int]
+) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(0, "crane"))
+    many = frozenset(range(1, 100_000))
+    assert texts(search(database, "crane", TextFilter(video_ids=many))) == ["crane"]
+
+
+def test_an_event_is_found_by_its_type_a_sentence_not_by_its_speaker(
+    database: Database, video_ids: list[int]
+) -> None:
+    with database.write() as connection:
+        put(
+            connection,
+            video_ids[0],
+            said(0, "the truck stops", kind=Kind.EVENT, label="NEAR_CRASH"),
+            said(4, "all is well", label="Anna"),
+        )
+    hits = search(database, "crash")
+    assert texts(hits) == ["the truck stops"]
+    assert hits[0].matched_terms == ("NEAR_CRASH",)
+    assert search(database, "anna") == []
+
+
+def test_common_words_find_nothing_by_themselves_in_a_large_archive(
+    database: Database, video_ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CANDIDATES", 5)
+    rows = [said(float(n), "the crane " + "x " * n) for n in range(4)]
+    rows += [said(100.0 + n, "the fork " + "x " * n) for n in range(4)]
+    with database.write() as connection:
+        put(connection, video_ids[0], *rows)
+        put(connection, video_ids[1], said(0, "the"))
+    # fork is in 4 texts, "the" in 9: only fork finds, but "the" scores.
+    assert {t.split()[1] for t in texts(search(database, "the fork"))} == {"fork"}
+    assert search(database, "the fork")[0].score > search(database, "fork")[0].score
+    # Of a single word of too many texts, the shortest ones.
+    assert texts(search(database, "the")) == [
+        "the",
+        *(rows[n].text for n in (0, 4, 1, 5)),
+    ]
+    # Where few texts are searched, every word finds.
+    few = TextFilter(video_ids=frozenset([video_ids[1]]))
+    assert texts(search(database, "the fork", few)) == ["the"]
+
+
+def test_terms_of_another_analyzer_are_not_found_until_made_anew(
+    database: Database, video_ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PIECE", 2)
+    rows = [said(float(n), f"crane {n}") for n in range(5)]
+    with database.write() as connection:
+        put(connection, video_ids[0], *rows)
+        old = {"analyzer": "terms-0", "tokens": "t000000637261", "term_count": 1}
+        connection.execute(annotation_rows.update().values(**old))
+    assert search(database, "crane") == []
+    assert reindex_texts(database) == 5
+    assert reindex_texts(database) == 0
+    assert [(h.annotation.text, h.score) for h in search(database, "crane 3")] == [
+        (rows[key].text, score)
+        for key, score in rank("crane 3", [(n, row.text) for n, row in enumerate(rows)])
+    ]
+    assert not [word for word in words_left(database) if word.startswith("t000000")]
+
+
+def test_listing_by_source_kind_and_span(database: Database, video_ids: list[int]) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(4, "b"), said(0, "a"), said(2, "c", kind=Kind.EVENT))
+        put_annotations(connection, video_ids[0], Source.OPERATOR, "o", [said(1, "d")])
+
+        def listed(**limits: object) -> list[str]:
+            return [one.text for one in list_annotations(connection, video_ids[0], **limits)]
+
+        assert listed() == ["a", "d", "c", "b"]
+        assert listed(source=Source.OPERATOR) == ["d"]
+        assert listed(kind=Kind.EVENT) == ["c"]
+        assert listed(span=TimeSpan(2.0, 3.5)) == ["d", "c"]  # a ends where the span begins
+        assert list_annotations(connection, video_ids[1]) == []
+
+
+def test_what_no_database_can_hold_is_replaced(database: Database, video_ids: list[int]) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(0, "crane\x00 \ud800 fork", label="a\x00"))
+        (one,) = list_annotations(connection, video_ids[0])
+    assert (one.text, one.label) == ("crane\ufffd \ufffd fork", "a\ufffd")
+    assert len(search(database, "fork")) == 1
+
+
+def test_refusals(database: Database, video_ids: list[int]) -> None:
+    with database.write() as connection:
+        with pytest.raises(VideoNotFound, match="999"):
+            put(connection, 999, said(0, "crane"))
+        with pytest.raises(InputError, match="64"):
+            put(connection, video_ids[0], producer="x" * 65)
+        with pytest.raises(InputError, match="256"):
+            put(connection, video_ids[0], said(0, "crane", label="x" * 257))
+        with pytest.raises(InputError, match="k=0"):
+            search_texts(connection, "crane", EVERYWHERE, 0)
+        with pytest.raises(InputError, match="257 different words"):
+            search_texts(connection, " ".join(many_words(257)), EVERYWHERE, 1)
+        assert search_texts(connection, "", EVERYWHERE, 1) == []
+        assert search_texts(connection, "... !", EVERYWHERE, 1) == []
+
+
+def test_a_query_of_the_most_words(database: Database, video_ids: list[int]) -> None:
+    with database.write() as connection:
+        put(connection, video_ids[0], said(0, "crane"))
+    assert texts(search(database, " ".join([*many_words(255), "crane"]))) == ["crane"]
+
+
+def test_both_databases_hold_the_same_rows_after_a_move(
+    database: Database, video_ids: list[int], tmp_path: Path
+) -> None:
+    made = corpus(3)
+    with database.write() as connection:
+        put(connection, video_ids[0], *(said(float(n), words) for n, words in enumerate(made)))
+    with database.snapshot() as connection:
+        dump_rows(connection, tmp_path / "moved.db")
+    moved = open_database(f"sqlite:///{tmp_path / 'moved.db'}")
+    for query in ("crane кран 火災", "falling груз 作業"):
+        assert search(moved, query) == search(database, query) != []
+    moved.close()
