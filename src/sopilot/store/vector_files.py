@@ -25,7 +25,16 @@ from numpy.typing import NDArray
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
 from sopilot.store.faults import file_fault
-from sopilot.store.vectors import LEVELS, Collection, Hit, PointFilter, Points
+from sopilot.store.vectors import (
+    LEVELS,
+    Collection,
+    Hit,
+    Level,
+    PointFilter,
+    PointName,
+    Points,
+    Vectors,
+)
 from sopilot.store.whole_files import STAGED, place, write_whole
 
 _log = get_logger(__name__)
@@ -117,6 +126,20 @@ class VectorFiles:
         keys = (table["clip_index"], table["level"], table["video_id"], -found)
         order = np.lexsort(keys)[:k]
         return [_hit(table[i], float(found[i])) for i in order]
+
+    def fetch(self, collection: Collection, names: Iterable[PointName]) -> Vectors:
+        """See `VectorStore`."""
+        wanted = set(names)
+        if not wanted:
+            return {}
+        rows, table = self._read(collection)
+        near = table[np.isin(table["video_id"], sorted({video_id for video_id, _, _ in wanted}))]
+        found = {}
+        for record in near:
+            name = (int(record["video_id"]), _level(record), int(record["clip_index"]))
+            if name in wanted:
+                found[name] = np.array(rows[int(record["row"])], np.float32)
+        return found
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:
         """See `VectorStore`. The lock is held for the switch only."""
@@ -305,8 +328,12 @@ def _hit(record: Any, similarity: float) -> Hit:
         int(record["start_ms"]),
         int(record["end_ms"]),
         int(record["role"]),
-        LEVELS[int(record["level"])],
+        _level(record),
     )
+
+
+def _level(record: Any) -> Level:
+    return LEVELS[int(record["level"])]
 
 
 def _append(path: Path, first_row: int, vectors: NDArray[np.float32], dim: int) -> None:

@@ -129,6 +129,12 @@ class Hit:
     level: Level = "clip"
 
 
+PointName = tuple[int, Level, int]
+"""(video_id, level, clip_index)."""
+
+Vectors = Mapping[PointName, NDArray[np.float32]]
+
+
 class VectorStore(Protocol):
     """The port. Safe between processes: a search sees the state before or after a change, never
     one in between, also when a process is killed. All raise StoreError or DiskFull."""
@@ -146,6 +152,10 @@ class VectorStore(Protocol):
     ) -> list[Hit]:
         """The k most similar points that the filter lets pass, the best first; ties by video, level
         and clip. Exact. An unknown collection is an empty one."""
+        ...
+
+    def fetch(self, collection: Collection, names: Iterable[PointName]) -> Vectors:
+        """The vectors of points by name; names without a point are left out."""
         ...
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:

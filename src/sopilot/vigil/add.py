@@ -103,12 +103,12 @@ def moment_of(text: str | None) -> str | None:
 
 
 def _upload(runtime: Runtime, order: Order, filename: str | None = None) -> Upload:
-    recorded_at = moment_of(order.recorded_at)
+    moment_of(order.recorded_at)  # refused before any byte is kept
     meta = UploadMeta(
         original_filename=order.filename or filename,
         site_id=order.site_id,
         camera_id=order.camera_id,
-        recorded_at=recorded_at,
+        recorded_at=order.recorded_at,
     )
     return Upload(order.task_id or runtime.settings.primary_task_id, Role.FOOTAGE, meta)
 

@@ -23,6 +23,7 @@ _OF_VIDEO = {
     "camera_id": videos.c.camera_id,
     "site_id": videos.c.site_id,
     "filename": videos.c.original_filename,
+    "recorded_at": videos.c.recorded_at,
     "sha256": videos.c.sha256,
     "size_bytes": videos.c.size_bytes,
     "duration_sec": videos.c.duration_sec,
@@ -113,6 +114,21 @@ def list_footage(
         query.order_by(vigil_videos.c.video_id.desc()).limit(limit).offset(offset)
     )
     return [_footage(row) for row in rows], connection.execute(count).scalar_one()
+
+
+def indexed_footage(connection: Connection) -> list[FootageRow]:
+    """All footage that can be searched, by id."""
+    rows = connection.execute(
+        _FOOTAGE.where(vigil_videos.c.indexed_at.is_not(None)).order_by(vigil_videos.c.video_id)
+    )
+    return [_footage(row) for row in rows]
+
+
+def count_unindexed(connection: Connection) -> int:
+    """How much footage is known and cannot be searched."""
+    return connection.execute(
+        select(func.count()).select_from(vigil_videos).where(vigil_videos.c.indexed_at.is_(None))
+    ).scalar_one()
 
 
 def update_footage(connection: Connection, video_id: int, **values: object) -> None:

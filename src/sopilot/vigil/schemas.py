@@ -30,9 +30,9 @@ class IndexState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FootageRow:
-    """A row of `vigil_videos` beside its video. recorded_from: UTC, None = not known when it was
-    recorded. counts: chunks by level. covered_sec: seconds that chunks with a picture cover.
-    progress: of its index job, 0-1."""
+    """A row of `vigil_videos` beside its video. recorded_at: as its sender wrote it; recorded_from:
+    the same moment in UTC, None = not known. counts: chunks by level. covered_sec: seconds that
+    chunks with a picture cover. progress: of its index job, 0-1."""
 
     video_id: int
     domain: Domain
@@ -55,6 +55,7 @@ class FootageRow:
     camera_id: str | None
     site_id: str | None
     filename: str | None
+    recorded_at: str | None
     sha256: str
     size_bytes: int
     duration_sec: float | None

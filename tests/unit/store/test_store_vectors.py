@@ -340,6 +340,16 @@ def test_records_of_a_version_without_levels_are_clips(tmp_path: Path) -> None:
         store.search(HERE, rows(9)[0], ANY, 9)
 
 
+def test_vectors_come_back_by_name(chunked: VectorStore) -> None:
+    found = chunked.fetch(
+        CHUNKS, [(1, "micro", 1), (2, "macro", 0), (2, "macro", 1), (9, "micro", 0)]
+    )
+    assert found.keys() == {(1, "micro", 1), (2, "macro", 0)}
+    assert np.array_equal(found[1, "micro", 1], rows(1, 4)[2])
+    assert np.array_equal(found[2, "macro", 0], rows(2, 4)[0])
+    assert chunked.fetch(CHUNKS, []) == {}
+
+
 def test_kinds_of_collections_do_not_meet(chunked: VectorStore) -> None:
     same = Collection(CHUNKS.producer, CHUNKS.dim)
     assert chunked.search(same, rows(9, 1)[0], ANY, 5) == []
