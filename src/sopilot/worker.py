@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from sopilot.core.config import SERVER_SECRETS, Settings
 from sopilot.core.log import configure_logging
 from sopilot.embed.base import VideoFeatures
@@ -21,7 +23,9 @@ from sopilot.jobs.pool import WorkerPool
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
+from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop.annotate import annotate_gold
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
@@ -37,7 +41,7 @@ def kinds_of(runtime: Runtime) -> Kinds:
     return {
         INGEST_KIND: Kind(
             lambda context: ingest_video(
-                runtime, context, _boundaries, partial(video_ready, runtime)
+                runtime, context, _boundaries, partial(_video_ready, runtime)
             ),
             on_failure=lambda connection, job, error: fail_video(
                 runtime, connection, job, error, partial(video_failed, runtime)
@@ -57,6 +61,12 @@ def kinds_of(runtime: Runtime) -> Kinds:
             lambda context: adapt_tasks(runtime, context), on_failure=training_ended
         ),
     }
+
+
+def _video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    """What waits for a ready video, in the transaction that makes it ready."""
+    video_ready(runtime, connection, video)
+    annotate_gold(connection, video)
 
 
 def _boundaries(path: Path) -> tuple[int, ...]:
