@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sopilot.core.config import SERVER_SECRETS, Settings
-from sopilot.core.log import configure_logging
+from sopilot.core.errors import StoreError
+from sopilot.core.log import configure_logging, get_logger
 from sopilot.embed.base import VideoFeatures
 from sopilot.incidents import jobs as incidents
 from sopilot.incidents.submit import INCIDENT_KIND
@@ -22,9 +23,11 @@ from sopilot.jobs.outbox import deliver_due, receiver_of, start_outbox
 from sopilot.jobs.pool import WorkerPool
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
+from sopilot.library.annotations import reindex_texts
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop.annotate import annotate_gold
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
@@ -35,6 +38,7 @@ from sopilot.vigil.add import INDEX_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
+_log = get_logger(__name__)
 
 
 def kinds_of(runtime: Runtime) -> Kinds:
@@ -68,13 +72,26 @@ def kinds_of(runtime: Runtime) -> Kinds:
 
 
 def _video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    """What waits for a ready video, in the transaction that makes it ready."""
     incidents.video_ready(runtime, connection, video)
     vigil.video_ready(runtime, connection, video)
+    annotate_gold(connection, video)
 
 
 def _video_failed(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
     incidents.video_failed(runtime, connection, video)
     vigil.video_failed(connection, video)
+
+
+def _renew_texts(runtime: Runtime, stop: Stop) -> None:
+    """After an update that cuts words otherwise, make stored texts fit it."""
+    try:
+        count = reindex_texts(runtime.database, stop.is_set)
+    except StoreError as error:  # the worker's loop waits for the database
+        _log.warning("texts.not_renewed", reason=error.message)
+        return
+    if count:
+        _log.info("texts.renewed", count=count)
 
 
 def _boundaries(path: Path) -> tuple[int, ...]:
@@ -117,6 +134,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
         target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
     )
     try:
+        _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
             thread = start_outbox(runtime.database, receiver, stop)
         if not is_burst:

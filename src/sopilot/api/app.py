@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from threading import BoundedSemaphore
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -34,6 +35,7 @@ from sopilot.api.routers import (
     tasks,
     training,
     videos,
+    vigil,
 )
 from sopilot.core.config import Settings, load_settings
 from sopilot.core.errors import SopilotError, StoreError
@@ -63,7 +65,7 @@ ROUTERS = (
     training.router,
 )
 
-PLACED_ROUTERS = (incidents.router,)
+PLACED_ROUTERS = (incidents.router, vigil.router)
 """Routers that have one place: their contract names the prefix."""
 
 _DESCRIPTION = (
@@ -109,11 +111,13 @@ def create_app(
     app.state.gate = Gate.of(settings)
     app.state.has_workers = with_workers and settings.score_workers > 0
     app.state.analytics_memo = Memo()
+    app.state.vigil_slots = BoundedSemaphore(settings.vigil_concurrent_queries)
     app.state.start_failure = None
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
+    placed = [r for r in PLACED_ROUTERS if settings.vigil_enabled or r is not vigil.router]
     app.state.documented_routes = [
         route
-        for router in (*ROUTERS, *PLACED_ROUTERS)
+        for router in (*ROUTERS, *placed)
         for route in router.routes
         if isinstance(route, APIRoute)
     ]
@@ -122,7 +126,7 @@ def create_app(
         app.include_router(router)
         for prefix in ALIAS_PREFIXES:
             app.include_router(router, prefix=prefix, include_in_schema=False)
-    for router in PLACED_ROUTERS:
+    for router in placed:
         app.include_router(router)
     app.add_middleware(BodyLimit)  # within the rate limit: a refused body counts
     app.add_middleware(RateLimit)  # within CORS, so that a page can read a 429

@@ -24,7 +24,7 @@ SILENCE_SEC = 120.0
 # These check the credentials first, then stream their body under a limit of their own.
 _UPLOADS = frozenset(
     f"{prefix}/{n}" for prefix in ("", *ALIAS_PREFIXES) for n in ("gold", "videos")
-) | {"/api/v1/incidents/upload"}
+) | {"/api/v1/incidents/upload", "/vigil/videos"}
 _MOST_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 
 

@@ -43,6 +43,7 @@ MEANINGS = {
     425: "The analysis has not ended yet; ask again later.",
     429: "Too many requests; retry after the seconds in Retry-After.",
     500: "An unexpected failure; the log of the server has its cause.",
+    502: "The model's server does not take the request, or answers something else.",
     503: "Not ready; retry after the seconds in Retry-After.",
     507: "The disk is full.",
 }

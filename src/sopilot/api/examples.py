@@ -72,6 +72,7 @@ _MESSAGES: Mapping[int, str] = {
     425: "incident 7 is PROCESSING; its report exists when it is DONE",
     429: "too many requests; wait for the seconds in Retry-After",
     500: "an unexpected failure; the server's log has the trace under this X-Request-ID",
+    502: "http://vlm:8000/v1/chat/completions answered 401 (no key): check SOPILOT_VLM_API_KEY",
     503: "the database does not answer; retry in a moment",
     507: "the disk is full; free space, then retry",
 }

@@ -13,12 +13,14 @@ from sopilot.runtime import Runtime
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.training import TRAINING_KIND
 from sopilot.store.times import now_text
+from sopilot.vigil.add import INDEX_KIND
 
 _KINDS = {
     "ingest": INGEST_KIND,
     "score": SCORE_KIND,
     "training": TRAINING_KIND,
     "incident": INCIDENT_KIND,
+    "vigil": INDEX_KIND,
 }
 
 

@@ -341,6 +341,24 @@ class Settings(BaseSettings):
         "an analysis with an error.",
     )
 
+    # VIGIL
+    vigil_enabled: bool = Field(
+        default=True,
+        validation_alias=_names("SOPILOT_VIGIL_ENABLED", "VIGIL_ENABLED"),
+        description="Serve `/vigil`.",
+    )
+    vigil_source_dirs: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders of this machine whose videos may be taken in by their path, separated "
+        "by `,`; empty = none.",
+    )
+    vigil_concurrent_queries: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Searches and questions at the same time; more of them wait or get 503.",
+    )
+
     # Jobs
     score_workers: int = Field(
         default=2, ge=0, le=64, description="Worker processes of the embedded pool; 0 = none here."
@@ -483,7 +501,7 @@ class Settings(BaseSettings):
                 ) from error
         return value
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "vigil_source_dirs", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):

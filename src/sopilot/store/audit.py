@@ -55,6 +55,7 @@ class Action(StrEnum):
     FOOTAGE_INDEXED = "footage.indexed"
     FOOTAGE_INDEX_FAILED = "footage.index_failed"
     FOOTAGE_DELETED = "footage.deleted"
+    TRANSCRIPT_IMPORTED = "transcript.imported"
     QUESTION_ANSWERED = "question.answered"
     ANSWER_JUDGED = "answer.judged"
     TRAINING_REQUESTED = "training.requested"

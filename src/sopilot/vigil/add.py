@@ -221,11 +221,15 @@ def cancel_index(connection: Connection, video: int | str) -> FootageRow:
             f"no index of video {locked.uid} is being made (it is {locked.state})",
             {"video_id": locked.uid, "state": str(locked.state)},
         )
-    if locked.job_id is None:
-        queries.update_footage(connection, locked.video_id, state=str(IndexState.NONE))
-    else:
-        jobs.request_cancel(connection, locked.job_id)
+    # A job that runs ends by its own handler; one that waits, or is not there yet, at once.
+    if locked.job_id is None or jobs.request_cancel(connection, locked.job_id).is_finished:
+        queries.update_footage(connection, locked.video_id, state=str(state_before(locked)))
     return queries.get_footage(connection, locked.video_id)
+
+
+def state_before(footage: FootageRow) -> IndexState:
+    """What an index that does not come about leaves."""
+    return IndexState.READY if footage.indexed_at is not None else IndexState.NONE
 
 
 def delete_footage(runtime: Runtime, connection: Connection, video: int | str, by: Actor) -> None:

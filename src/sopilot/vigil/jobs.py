@@ -19,7 +19,7 @@ from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.times import now_text
 from sopilot.vigil import queries
-from sopilot.vigil.add import queue_waiting
+from sopilot.vigil.add import queue_waiting, state_before
 from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
 from sopilot.vigil.schemas import IndexState
@@ -81,9 +81,8 @@ def index_ended(connection: Connection, job: Job, error: SopilotError) -> None:
     footage = queries.find_footage(connection, video_id)
     if footage is None:
         return
-    before = IndexState.READY if footage.indexed_at is not None else IndexState.NONE
     is_cancelled = error.code == "JOB_CANCELLED"
-    state = before if is_cancelled else IndexState.ERROR
+    state = state_before(footage) if is_cancelled else IndexState.ERROR
     told = (None, None) if is_cancelled else (error.code, error.message)
     queries.update_footage(
         connection, video_id, state=str(state), error_code=told[0], error_message=told[1]

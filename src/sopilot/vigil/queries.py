@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from sopilot.core.errors import VideoNotFound
+from sopilot.core.errors import QuestionNotFound, VideoNotFound
 from sopilot.core.records import Producer
 from sopilot.core.timespan import TimeSpan
 from sopilot.library import queries as library
-from sopilot.store.tables import chunks, embeddings, jobs, videos, vigil_videos
+from sopilot.store.ids import row_name
+from sopilot.store.tables import (
+    annotation_rows,
+    chunks,
+    embeddings,
+    jobs,
+    videos,
+    vigil_queries,
+    vigil_videos,
+)
 from sopilot.store.times import now_text
 from sopilot.store.upsert import upsert
-from sopilot.vigil.schemas import ChunkRow, Domain, FootageRow, IndexState
+from sopilot.vigil.schemas import (
+    AnswerRow,
+    ChunkRow,
+    Domain,
+    FootageRow,
+    IndexState,
+    NewAnswer,
+)
 
 _OF_VIDEO = {
     "uid": videos.c.uid,
@@ -231,3 +248,62 @@ def model_of(connection: Connection, collection: str) -> str | None:
         select(embeddings).where(embeddings.c.collection == collection)
     ).one_or_none()
     return None if row is None else f"{row.model_name} {row.model_version}"
+
+
+# ---- questions --------------------------------------------------------------------------------
+
+_ANSWER = tuple(vigil_queries.c[name] for name in AnswerRow.__dataclass_fields__)
+
+
+def insert_answer(connection: Connection, made: NewAnswer, *, requested_by: str) -> AnswerRow:
+    """Keep a question with its answer."""
+    values = {name: getattr(made, name) for name in NewAnswer.__dataclass_fields__}
+    values["evidence"] = [dict(item) for item in made.evidence]
+    values["unknowns"] = [*made.unknowns]
+    result = connection.execute(
+        vigil_queries.insert().values(
+            uid=str(uuid.uuid4()), requested_by=requested_by, created_at=now_text(), **values
+        )
+    )
+    key = result.inserted_primary_key
+    assert key is not None
+    return get_answer(connection, int(key[0]))
+
+
+def get_answer(connection: Connection, answer: int | str) -> AnswerRow:
+    """The row of an id or uid. Raises QuestionNotFound."""
+    wanted = row_name(answer)
+    column = vigil_queries.c.id if isinstance(wanted, int) else vigil_queries.c.uid
+    row = connection.execute(select(*_ANSWER).where(column == wanted)).one_or_none()
+    if row is None:
+        raise QuestionNotFound(f"there is no question {wanted}; GET /vigil/queries lists them")
+    return AnswerRow(**row._mapping)
+
+
+def list_answers(connection: Connection, limit: int, offset: int) -> tuple[list[AnswerRow], int]:
+    """One page, newest first, and how many there are."""
+    rows = connection.execute(
+        select(*_ANSWER).order_by(vigil_queries.c.id.desc()).limit(limit).offset(offset)
+    )
+    total = connection.execute(select(func.count()).select_from(vigil_queries)).scalar_one()
+    return [AnswerRow(**row._mapping) for row in rows], total
+
+
+def judge_answer(
+    connection: Connection, answer_id: int, feedback: str, comment: str | None, by: str
+) -> None:
+    """Write down what somebody thinks of an answer, in the place of what was thought before."""
+    connection.execute(
+        vigil_queries.update()
+        .where(vigil_queries.c.id == answer_id)
+        .values(feedback=feedback, feedback_comment=comment, feedback_by=by)
+    )
+
+
+def count_texts(connection: Connection, video_id: int) -> int:
+    """Annotations of a video, whatever their source."""
+    return connection.execute(
+        select(func.count())
+        .select_from(annotation_rows)
+        .where(annotation_rows.c.video_id == video_id)
+    ).scalar_one()

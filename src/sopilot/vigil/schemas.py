@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sopilot.core.timespan import TimeSpan
 
@@ -73,3 +74,42 @@ class ChunkRow:
     index: int
     span: TimeSpan
     keyframes_sec: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """A question and its answer as they are kept. evidence: passages that the answer cites."""
+
+    question: str
+    request: Mapping[str, Any]
+    answer: str
+    method: str
+    evidence: Sequence[Mapping[str, Any]]
+    unknowns: Sequence[str]
+    raw: Mapping[str, Any] | None
+    llm_model: str | None
+    embedding_model: str | None
+    latency_sec: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """A row of `vigil_queries`."""
+
+    id: int
+    uid: str
+    question: str
+    request: Mapping[str, Any]
+    answer: str
+    method: str
+    confidence: float | None
+    evidence: Sequence[Mapping[str, Any]]
+    unknowns: Sequence[str]
+    llm_model: str | None
+    embedding_model: str | None
+    latency_sec: float
+    feedback: str | None
+    feedback_comment: str | None
+    feedback_by: str | None
+    requested_by: str
+    created_at: str

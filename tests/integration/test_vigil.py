@@ -1,0 +1,423 @@
+"""Footage from upload to index, search and answers over HTTP, on both databases."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from httpx import Client
+from service_parts import files_below, open_test_runtime, work
+from test_api_service import serving
+from vigil_parts import TALK, answers_with, write_footage
+from vlm_server import Asked, Script, clocks, red_share, serving_model
+
+from sopilot.api.app import create_app
+from sopilot.jobs.records import JobState
+from sopilot.runtime import Runtime, close_runtime
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("footage")
+    return {
+        "yard": write_footage(folder / "yard.mp4"),
+        "gate": write_footage(folder / "gate.mp4", (("red", 20, 25),), 40.0, seed=9),
+        "short": write_footage(folder / "short.mp4", (), 5.0, seed=3),
+    }
+
+
+Open = Callable[..., tuple[Runtime, Client]]
+
+
+def opener(stack: ExitStack, folder: Path, database_url: str | None) -> Open:
+    def make(script: Script | None = None, **changes: Any) -> tuple[Runtime, Client]:
+        if script is not None:
+            changes |= {"vlm_url": stack.enter_context(serving_model(script)), "vlm_attempts": 2}
+        runtime = open_test_runtime(folder, database_url, **changes)
+        stack.callback(close_runtime, runtime)
+        client = stack.enter_context(serving(create_app(runtime=runtime, with_workers=False)))
+        return runtime, client
+
+    return make
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    with ExitStack() as stack:
+        yield opener(stack, tmp_path, None)
+
+
+@pytest.fixture
+def opened_on_both(tmp_path: Path, database_url: str) -> Iterator[Open]:
+    with ExitStack() as stack:
+        yield opener(stack, tmp_path, database_url)
+
+
+def send(client: Client, path: Path, **fields: str) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        reply = client.post(
+            "/vigil/videos", files={"file": (path.name, stream, "video/mp4")}, data=fields
+        )
+    assert reply.status_code in (200, 201), reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def index(runtime: Runtime, client: Client, video: str, **order: str) -> dict[str, Any]:
+    """Ask for an index and work on all that it needs; the status afterwards."""
+    reply = client.post(f"/vigil/videos/{video}/index", json=order or None)
+    assert reply.status_code == 202, reply.text
+    from sopilot.library import queries as library
+    from sopilot.vigil import queries
+
+    with runtime.database.read() as connection:
+        ingest = library.get_video(connection, video).ingest_job_id
+    assert ingest is not None
+    work(runtime, ingest)
+    with runtime.database.read() as connection:
+        job = queries.get_footage(connection, video).job_id
+    assert job is not None
+    assert work(runtime, job).state is JobState.COMPLETED
+    status: dict[str, Any] = client.get(f"/vigil/status/{video}").json()
+    return status
+
+
+def indexed(runtime: Runtime, client: Client, path: Path, **fields: str) -> str:
+    video = str(send(client, path, **fields)["video_id"])
+    index(runtime, client, video)
+    return video
+
+
+def put_talk(client: Client, video: str, text: str = TALK) -> None:
+    reply = client.put(
+        f"/vigil/videos/{video}/transcript", content=text, headers={"content-type": "text/vtt"}
+    )
+    assert reply.status_code == 200, reply.text
+
+
+def found(client: Client, **order: Any) -> dict[str, Any]:
+    reply = client.post("/vigil/search", json=order)
+    assert reply.status_code == 200, reply.text
+    body: dict[str, Any] = reply.json()
+    return body
+
+
+def test_a_video_is_indexed_at_four_levels(opened_on_both: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened_on_both()
+    sent = send(client, clips["yard"], domain="surveillance", camera_id="yard-1")
+    assert (sent["status"], sent["state"], sent["indexed"]) == ("processing", "none", False)
+    again = send(client, clips["yard"])
+    assert (again["video_id"], again["duplicate"]) == (sent["video_id"], True)
+    status = index(runtime, client, sent["video_id"])
+    assert (status["state"], status["indexed"]) == ("ready", True)
+    assert status["duration_sec"] == pytest.approx(60.0, abs=0.2)
+    assert status["covered_sec"] == pytest.approx(60.0, abs=0.2)
+    # Surveillance: 4, 16 and 64 s, each moved on by half of it.
+    assert status["counts"] == {"shot": 1, "micro": 29, "meso": 7, "macro": 1}
+    other = index(runtime, client, sent["video_id"], domain="generic")
+    assert other["counts"] == {"shot": 1, "micro": 39, "meso": 9, "macro": 2}
+    assert client.get("/videos").json()["total"] == 0
+
+
+def test_a_short_video_has_every_level(opened: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened()
+    status = index(runtime, client, send(client, clips["short"])["video_id"])
+    assert status["counts"] == {"shot": 1, "micro": 3, "meso": 1, "macro": 1}
+    assert status["skipped_sec"] == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("query", "start_sec"),
+    [
+        ("blocked forklifts", 8.0),
+        ("водители остановили", 30.0),
+        ("フォークリフト 停止", 44.0),
+    ],
+)
+def test_words_find_what_was_said_in_three_languages(
+    opened_on_both: Open, clips: dict[str, Path], query: str, start_sec: float
+) -> None:
+    runtime, client = opened_on_both()
+    video = indexed(runtime, client, clips["yard"])
+    put_talk(client, video)
+    body = found(client, query=f"{query} zebra")
+    first = body["results"][0]
+    assert (first["video_id"], first["start_sec"]) == (video, start_sec)
+    assert first["level"] == "transcript"
+    assert "transcript text match" in first["why_relevant"]
+    assert first["keyframes"][0]["time_sec"] == pytest.approx(start_sec, abs=1.0)
+    assert [told for told in body["unknowns"] if "zebra" in told]
+    picture = client.get(first["keyframes"][0]["url"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    outside = found(client, query=query, time_range={"start_sec": 50, "end_sec": 60})
+    assert outside["num_results"] == 0
+
+
+def test_a_moment_finds_what_looks_like_it_in_all_videos(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened()
+    yard = indexed(runtime, client, clips["yard"], camera_id="yard-1")
+    gate = indexed(runtime, client, clips["gate"], camera_id="gate-1")
+    body = found(client, like={"video_id": yard, "time_sec": 11.0}, top_k=5)
+    own = [r for r in body["results"] if r["video_id"] == yard]
+    assert own
+    assert all(not (r["start_sec"] <= 11.0 <= r["end_sec"]) for r in own)
+    there = [r for r in body["results"] if r["video_id"] == gate]
+    assert there
+    assert any(r["start_sec"] < 25 and r["end_sec"] > 20 for r in there)
+    only = found(client, like={"video_id": yard, "time_sec": 11.0}, camera_id="gate-1")
+    assert {r["video_id"] for r in only["results"]} == {gate}
+    assert "visual similarity" in only["results"][0]["why_relevant"]
+
+
+def test_a_picture_finds_the_place_it_shows(opened: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened()
+    yard = indexed(runtime, client, clips["yard"])
+    indexed(runtime, client, clips["gate"])
+    shown = client.get(f"/vigil/videos/{yard}/keyframe?time_sec=33").content
+    body = found(client, image_b64=base64.b64encode(shown).decode(), top_k=3)
+    assert {r["video_id"] for r in body["results"][:1]} == {yard}
+    first = body["results"][0]
+    assert first["start_sec"] < 36
+    assert first["end_sec"] > 30
+
+
+def test_without_a_model_passages_answer_or_nothing_does(
+    opened_on_both: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened_on_both()
+    video = indexed(runtime, client, clips["yard"])
+    put_talk(client, video)
+    reply = client.post("/vigil/query", json={"question": "What is blocked by the red crate?"})
+    body = reply.json()
+    assert reply.status_code == 200
+    assert (body["method"], body["confidence"], body["llm_model"]) == ("extractive", None, None)
+    assert "The forklift is blocked by a red crate." in body["answer"]
+    (evidence,) = body["evidence"]
+    assert (evidence["start_sec"], evidence["end_sec"]) == (8.0, 11.0)
+    assert f"[{evidence['id']}]" in body["answer"]
+    none = client.post("/vigil/ask", json={"question": "Who painted the ceiling yellow?"}).json()
+    assert none["answer"] == "Not in the indexed text."
+    assert none["evidence"] == []
+    assert {"painted", "ceiling"} <= set(none["unknowns"])
+    good = client.post(
+        f"/vigil/queries/{body['query_id']}/feedback", json={"feedback": "good", "comment": "yes"}
+    )
+    assert (good.json()["feedback"], good.json()["feedback_comment"]) == ("good", "yes")
+    assert [item["feedback"] for item in client.get("/vigil/queries").json()["items"]] == [
+        None, "good",
+    ]  # fmt: skip
+
+
+def test_a_model_sees_the_retrieved_spans_only_and_cites_them(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    def see(asked: Asked) -> Any:
+        red = any(red_share(item.pixels) > 0.05 for item in asked.pictures)
+        text = "A red crate blocks the forklift." if red else "No crate is seen."
+        return answers_with(asked, {"sentences": [(text, None)], "unknowns": ["who did it"]})
+
+    script = Script(see, wants_schema=True)
+    runtime, client = opened(script)
+    video = indexed(runtime, client, clips["yard"])
+    put_talk(client, video)
+    body = client.post("/vigil/query", json={"question": "What blocks the forklift?", "top_k": 1})
+    told = body.json()
+    assert told["method"] == "vlm"
+    assert told["answer"] == "A red crate blocks the forklift. [E1]"
+    assert told["unknowns"] == ["who did it"]
+    (asked,) = script.asked
+    burned = clocks(asked.pictures)
+    assert len(burned) >= 2
+    assert all(time is not None and 7.4 <= time <= 11.6 for time in burned)
+    stated = [item.time_sec for item in asked.pictures]
+    assert stated == pytest.approx(burned, abs=0.06)
+
+
+def test_what_cites_nothing_is_not_supported(opened: Open, clips: dict[str, Path]) -> None:
+    def see(asked: Asked) -> Any:
+        return answers_with(asked, {"sentences": [("It was the butler.", ["E77"])]})
+
+    script = Script(see, wants_schema=True)
+    runtime, client = opened(script)
+    put_talk(client, indexed(runtime, client, clips["yard"]))
+    told = client.post("/vigil/query", json={"question": "Who blocked the forklift?"}).json()
+    assert told["answer"] == "Not supported by the footage that was found."
+    assert told["evidence"] == []
+    assert told["unknowns"] == ["Who blocked the forklift?"]
+    assert len(script.asked) == 2
+
+
+def test_a_model_that_is_not_there_is_told_and_nothing_is_kept(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened(vlm_url="http://127.0.0.1:9/v1", vlm_model="x", vlm_attempts=1)
+    put_talk(client, indexed(runtime, client, clips["yard"]))
+    reply = client.post("/vigil/query", json={"question": "What blocks the forklift?"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "MODEL_UNAVAILABLE")
+    assert client.get("/vigil/queries").json()["total"] == 0
+
+
+def test_what_is_not_indexed_cannot_be_searched(opened: Open, clips: dict[str, Path]) -> None:
+    _, client = opened()
+    waiting = send(client, clips["short"])["video_id"]
+    reply = client.post("/vigil/search", json={"query": "crate", "video_id": waiting})
+    assert reply.status_code == 409
+    assert f"/vigil/videos/{waiting}/index" in reply.json()["detail"]
+    body = found(client, query="crate")
+    assert body["unknowns"] == [
+        "“crate” stands in no indexed text",
+        "1 video(s) that are not indexed",
+    ]
+    assert body["searched_videos"] == 0
+
+
+def test_the_time_of_day_chooses_spans(opened: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened()
+    video = indexed(runtime, client, clips["yard"], recorded_at="2026-11-27T05:59:40+09:00")
+    put_talk(client, video)
+    clockless = indexed(runtime, client, clips["gate"])
+    order: dict[str, Any] = {"query": "blocked остановил 停止"}
+    day = found(client, **order, time_of_day={"start": "06:00", "end": "22:00"})
+    assert [r["start_sec"] for r in day["results"]] == [30.0, 44.0]
+    assert any("without a time of recording" in told for told in day["unknowns"])
+    night = found(client, **order, time_of_day={"start": "22:00", "end": "06:00"})
+    assert [r["start_sec"] for r in night["results"]] == [8.0]
+    friday = found(client, **order, time_of_day={"start": "00:00", "end": "23:59", "days": [4]})
+    assert friday["num_results"] == 3
+    monday = found(client, **order, time_of_day={"start": "00:00", "end": "23:59", "days": [0]})
+    assert monday["num_results"] == 0
+    after = found(client, **order, recorded_after="2026-11-26T21:00:20Z")
+    assert [r["start_sec"] for r in after["results"]] == [44.0]
+    assert clockless != video
+
+
+def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened_on_both()
+    before = files_below(runtime.blobs.root)
+    video = indexed(runtime, client, clips["short"])
+    put_talk(client, video, "WEBVTT\n\n00:01.000 --> 00:02.000\nA word.\n")
+    (collection,) = runtime.vectors.collections()
+    assert runtime.vectors.count(collection) == 6
+    assert client.delete(f"/vigil/videos/{video}").status_code == 204
+    assert client.get(f"/vigil/videos/{video}").status_code == 404
+    assert client.get(f"/videos/{video}").status_code == 404
+    assert files_below(runtime.blobs.root) == before
+    assert runtime.vectors.collections() == () or runtime.vectors.count(collection) == 0
+    assert found(client, query="word")["num_results"] == 0
+
+
+def test_a_file_of_the_server_needs_a_folder_that_is_named(
+    opened: Open, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    _, client = opened()
+    refused = client.post("/vigil/videos", json={"uri": str(clips["short"])})
+    assert refused.status_code == 403
+    assert "SOPILOT_VIGIL_SOURCE_DIRS" in refused.json()["detail"]
+
+
+def test_a_named_folder_is_left_by_no_path(
+    opened: Open, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / "clip.mp4").write_bytes(clips["short"].read_bytes())
+    (share / "link.mp4").symlink_to("/etc/hostname")
+    _, client = opened(vigil_source_dirs=(share,))
+    taken = client.post("/vigil/videos", json={"uri": f"file://{share}/clip.mp4"})
+    assert (taken.status_code, taken.json()["filename"]) == (201, "clip.mp4")
+    for uri in (
+        "/etc/hostname",
+        f"{share}/../x",
+        f"{share}/link.mp4",
+        "http://h/x.mp4",
+        str(share),
+    ):
+        refused = client.post("/vigil/videos", json={"uri": uri})
+        assert refused.status_code == 400, uri
+        assert refused.json()["error"]["code"] == "UNSUPPORTED_MEDIA"
+
+
+def test_without_vigil_there_is_no_route(opened: Open) -> None:
+    _, client = opened(vigil_enabled=False)
+    assert client.get("/vigil/videos").status_code == 404
+    assert client.get("/sop/videos").status_code == 200
+    assert not [path for path in client.get("/openapi.json").json()["paths"] if "vigil" in path]
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ({}, "no word"),
+        ({"query": "?!… ---"}, "no word"),
+        ({"query": "x", "top_k": 0}, "top_k"),
+        ({"query": "x", "time_range": {"start_sec": 5, "end_sec": 5}}, "start_sec"),
+        ({"query": "x", "colour": "red"}, "colour"),
+        ({"image_b64": "bm8gcGljdHVyZQ=="}, "no picture"),
+        ({"image_b64": "%%%"}, "base64"),
+        ({"query": " ".join(f"w{i}" for i in range(300))}, "words"),
+        ({"query": "x", "recorded_after": "2026-01-02", "recorded_before": "2026-01-01"}, "before"),
+    ],
+)
+def test_bad_searches_are_refused(opened: Open, order: dict[str, Any], told: str) -> None:
+    _, client = opened()
+    reply = client.post("/vigil/search", json=order)
+    assert reply.status_code == 422, reply.text
+    assert told in reply.text
+
+
+def test_an_index_waits_for_its_video_and_can_be_cancelled(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened()
+    video = send(client, clips["short"])["video_id"]
+    ordered = client.post(f"/vigil/videos/{video}/index").json()
+    assert (ordered["job_id"], ordered["status"]) == (None, "queued")
+    cancelled = client.post(f"/vigil/videos/{video}/cancel").json()
+    assert cancelled["state"] == "none"
+    assert client.post(f"/vigil/videos/{video}/cancel").status_code == 409
+    assert index(runtime, client, video)["state"] == "ready"
+    client.post(f"/vigil/videos/{video}/index")
+    busy = client.post(f"/vigil/videos/{video}/index", json={"domain": "sports"})
+    assert busy.status_code == 409
+    assert client.post(f"/vigil/videos/{video}/cancel").json()["state"] == "ready"
+
+
+def test_what_is_no_video_ends_in_an_error(opened: Open, tmp_path: Path) -> None:
+    runtime, client = opened()
+    (tmp_path / "a.mp4").write_bytes(b"no video" * 99)
+    video = send(client, tmp_path / "a.mp4")["video_id"]
+    client.post(f"/vigil/videos/{video}/index")
+    with runtime.database.read() as connection:
+        from sopilot.library import queries as library
+
+        job = library.get_video(connection, video).ingest_job_id
+    assert job is not None
+    work(runtime, job)
+    status = client.get(f"/vigil/status/{video}").json()
+    assert (status["state"], status["indexed"]) == ("error", False)
+    assert status["error"]
+    assert client.post(f"/vigil/videos/{video}/index").status_code == 409
+
+
+def test_the_vectors_of_another_model_are_refused(
+    opened: Open, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sopilot.embed import look
+
+    runtime, client = opened()
+    video = indexed(runtime, client, clips["short"])
+    monkeypatch.setattr(look, "VERSION", "look-0")
+    picture = cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    reply = client.post("/vigil/search", json={"image_b64": base64.b64encode(picture).decode()})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (409, "PRODUCER_MISMATCH")
+    assert "look-1" in reply.json()["detail"]
+    assert "look-0" in reply.json()["detail"]
+    assert video in reply.json()["detail"]
