@@ -25,6 +25,7 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
+from sopilot.sop.annotate import annotate_gold
 from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.jobs import adapt_tasks, score_ended, score_videos, training_ended
 from sopilot.sop.result import step_edges
@@ -68,8 +69,10 @@ def kinds_of(runtime: Runtime) -> Kinds:
 
 
 def _video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:
+    """What waits for a ready video, in the transaction that makes it ready."""
     incidents.video_ready(runtime, connection, video)
     vigil.video_ready(runtime, connection, video)
+    annotate_gold(connection, video)
 
 
 def _video_failed(runtime: Runtime, connection: Connection, video: VideoRow) -> None:

@@ -159,7 +159,7 @@ def test_what_is_removed_leaves_no_word(database: Database, video_ids: list[int]
         if way == "replaced":
             put(connection, video_ids[0])
         elif way == "dropped":
-            assert drop_annotations(connection, Source.TRANSCRIPT, "p") == 2
+            assert drop_annotations(connection, Source.TRANSCRIPT, ["p"]) == 2
         else:
             connection.execute(text("DELETE FROM scores"))
             videos.delete_video(connection, video_ids[0])

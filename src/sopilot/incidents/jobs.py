@@ -15,6 +15,7 @@ from sopilot.core.errors import SopilotError
 from sopilot.core.records import WORKER
 from sopilot.incidents import queries
 from sopilot.incidents.analyze import analyse
+from sopilot.incidents.annotate import annotate_incident
 from sopilot.incidents.case import open_case, release_pictures, with_keyframes
 from sopilot.incidents.schemas import LogEvent, Status
 from sopilot.incidents.submit import queue_analysis
@@ -48,6 +49,7 @@ def analyse_incident(runtime: Runtime, context: JobContext) -> None:
                 duration_sec=case.duration_sec,
                 frame_count=case.frame_count,
             )
+            annotate_incident(connection, incident_id)
             release_pictures(runtime, connection, case.sha256)
             detail = {"has_event": bool(found.events), "events_found": len(found.events)}
             queries.add_log(

@@ -119,6 +119,17 @@ def list_incidents(
     return [_incident(row) for row in rows], int(total)
 
 
+def all_ids(connection: Connection) -> list[int]:
+    """Every incident that there is."""
+    return list(connection.execute(select(incidents.c.id).order_by(incidents.c.id)).scalars())
+
+
+def is_there(connection: Connection, incident_id: int) -> bool:
+    """Has nobody deleted it?"""
+    query = select(incidents.c.id).where(incidents.c.id == incident_id)
+    return connection.execute(query).first() is not None
+
+
 def get_analysis(connection: Connection, incident_id: int) -> Mapping[str, Any] | None:
     """The stored analysis; None before there is one."""
     query = select(incidents.c.analysis).where(incidents.c.id == incident_id)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sopilot.core.errors import Conflict
 from sopilot.core.records import Actor, Role
 from sopilot.incidents import queries
+from sopilot.incidents.annotate import annotate_incident
 from sopilot.incidents.passes import pass_settings
 from sopilot.incidents.schemas import ENDS, Domain, IncidentRow, Language, LogEvent, Status
 from sopilot.jobs import queries as jobs
@@ -120,6 +121,7 @@ def queue_analysis(
         max_attempts=runtime.settings.job_max_retries + 1,
     )
     queries.clear_outcome(connection, row.id, job.id)
+    annotate_incident(connection, row.id)
 
 
 def analyse_again(

@@ -99,14 +99,18 @@ def delete(connection: Connection, ids: Collection[int]) -> None:
         connection.execute(annotation_rows.delete().where(chosen))
 
 
-def delete_of_producer(connection: Connection, source: str, producer: str) -> int:
-    """Remove what a producer wrote, about whatever video; how many rows."""
-    gone = connection.execute(
-        annotation_rows.delete().where(
-            annotation_rows.c.source == source, annotation_rows.c.producer == producer
-        )
-    )
-    return gone.rowcount
+def delete_of_producers(
+    connection: Connection, source: str, producers: Sequence[str], except_video_id: int | None
+) -> int:
+    """Remove what producers wrote, about whatever video but one; how many rows."""
+    count = 0
+    for first in range(0, len(producers), _PIECE):
+        written = annotation_rows.c.producer.in_(producers[first : first + _PIECE])
+        statement = annotation_rows.delete().where(written, annotation_rows.c.source == source)
+        if except_video_id is not None:
+            statement = statement.where(annotation_rows.c.video_id != except_video_id)
+        count += connection.execute(statement).rowcount
+    return count
 
 
 def listed(

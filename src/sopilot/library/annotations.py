@@ -159,9 +159,15 @@ def put_annotations(
     return len(wanted)
 
 
-def drop_annotations(connection: Connection, source: Source, producer: str) -> int:
-    """Remove what a producer wrote, about whatever video; how many rows."""
-    return queries.delete_of_producer(connection, source, producer)
+def drop_annotations(
+    connection: Connection,
+    source: Source,
+    producers: Sequence[str],
+    *,
+    except_video_id: int | None = None,
+) -> int:
+    """Remove what producers wrote, about whatever video but one; how many rows."""
+    return queries.delete_of_producers(connection, source, producers, except_video_id)
 
 
 def list_annotations(

@@ -18,6 +18,7 @@ from sopilot.library.remove import forget_video
 from sopilot.library.schemas import VideoRow, VideoStatus
 from sopilot.runtime import Runtime
 from sopilot.sop import queries
+from sopilot.sop.annotate import annotate_steps, forget_scores
 from sopilot.store.audit import Action, record
 
 _MOST_NAMED = 20
@@ -53,8 +54,11 @@ def delete_video(
     if not is_forced:
         _check_free(found, score_ids)
     queries.delete_scores(connection, score_ids)
+    forget_scores(connection, score_ids)
     jobs.delete_jobs(connection, [job_id for _, job_id in referring])
     files = tuple(forget_video(connection, runtime, found))
+    if found.is_gold:  # another gold may be the reference now
+        annotate_steps(connection, found.task_id)
     record(
         connection,
         by,

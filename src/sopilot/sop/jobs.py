@@ -18,6 +18,7 @@ from sopilot.jobs.outbox import enqueue_event
 from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, training_queries
+from sopilot.sop.annotate import annotate_score
 from sopilot.sop.evaluate import evaluate
 from sopilot.sop.fates import step_fates
 from sopilot.sop.queries import ScoreRow
@@ -44,6 +45,7 @@ def score_videos(runtime: Runtime, context: JobContext) -> None:
         observe(connection, Tally.ALIGNMENT_SECONDS, "cpu", found.alignment_sec)
         training_queries.set_adapter_version(connection, row.id, result.adapter_version)
         queries.replace_score_steps(connection, row.id, step_fates(result))
+        annotate_score(connection, row.id, row.trainee_video_id, result)
         detail = {"score": result.score, "decision": result.summary.decision}
         announce(runtime, connection, "score.completed", row, detail)
         audit(connection, Action.SCORE_COMPLETED, row, "ok", detail)

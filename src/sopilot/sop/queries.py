@@ -309,6 +309,7 @@ class StoredResult:
     """A completed score as it is judged anew."""
 
     id: int
+    trainee_video_id: int
     weights: Mapping[str, float] | None
     score: float
     decision: str
@@ -461,6 +462,11 @@ def find_task(
     query = select(tasks).where(tasks.c.task_id == task_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else dict(row._mapping)
+
+
+def task_ids(connection: Connection) -> list[str]:
+    """The names of all tasks."""
+    return list(connection.execute(select(tasks.c.task_id).order_by(tasks.c.id)).scalars())
 
 
 def insert_task(connection: Connection, columns: Mapping[str, object]) -> bool:

@@ -17,6 +17,7 @@ from sopilot.core.errors import Conflict
 from sopilot.core.records import Actor, Step
 from sopilot.runtime import Runtime
 from sopilot.sop import queries, tasks
+from sopilot.sop.annotate import annotate_score
 from sopilot.sop.fates import step_fates
 from sopilot.sop.profile import TaskProfile, parse_weights
 from sopilot.sop.queries import StoredResult
@@ -125,6 +126,7 @@ def _write(
             profile_version=profile.version,
         )
         queries.replace_score_steps(connection, row.id, step_fates(new))
+        annotate_score(connection, row.id, row.trainee_video_id, new)
         before.append({"score_id": row.id, "old": _brief(old), "new": _brief(new)})
     if changes:
         record(

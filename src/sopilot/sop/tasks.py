@@ -16,6 +16,7 @@ from sopilot.core.config import Settings
 from sopilot.core.errors import InputError, TaskNotAllowed, TaskNotFound
 from sopilot.core.records import Actor, Step, plain
 from sopilot.sop import queries, versions
+from sopilot.sop.annotate import annotate_steps
 from sopilot.sop.profile import (
     TaskProfile,
     new_profile,
@@ -159,6 +160,7 @@ def _change_steps(
     new = replace(old, version=old.version + 1)
     queries.delete_steps(connection, task_id)
     queries.insert_steps(connection, task_id, steps)
+    annotate_steps(connection, task_id)
     _store(connection, old, new, before, steps, by)
     rows = {step.index: plain(step) for step in before}, {step.index: plain(step) for step in steps}
     changed = [i for i in sorted({*rows[0], *rows[1]}) if rows[0].get(i) != rows[1].get(i)]

@@ -445,6 +445,7 @@ annotation_rows = Table(
     Column("tokens", Text, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Index("ix_annotations_video_id", "video_id", "source", "start_sec"),
+    Index("ix_annotations_producer", "producer", "source"),
     # Ranking asks how many texts there are and how long all are together.
     Index("ix_annotations_analyzer", "analyzer", "term_count"),
     sqlite_autoincrement=True,

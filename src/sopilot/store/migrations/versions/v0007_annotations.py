@@ -60,6 +60,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_annotations_video_id", "annotations", ["video_id", "source", "start_sec"])
+    op.create_index("ix_annotations_producer", "annotations", ["producer", "source"])
     op.create_index("ix_annotations_analyzer", "annotations", ["analyzer", "term_count"])
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _SQLITE if is_sqlite else _POSTGRESQL:
