@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -39,13 +39,13 @@ _SHOWN = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A stored text that may match, with what ranking needs of it."""
+class Candidate(NamedTuple):
+    """A stored text that may match, with what ranking needs of it; there are many at a time."""
 
     id: int
     video_id: int
-    span: TimeSpan
+    start_sec: float
+    end_sec: float
     words: str
     term_count: int
 
@@ -179,9 +179,9 @@ def candidates(
     video_ids: Collection[int] | None,
     sources: Collection[str] | None,
     kinds: Collection[str] | None,
-    most: int,
+    most: int | None,
 ) -> Iterator[Candidate]:
-    """Texts that hold one of the words; of too many the shortest, which rank before longer ones
+    """Texts that hold one of the words. most: of more the shortest, which rank before longer ones
     that hold a word as often, then the oldest."""
     columns = (
         annotation_rows.c.id,
@@ -197,10 +197,9 @@ def candidates(
             text(FTS_TABLE), text(f"{FTS_TABLE}.rowid = annotations.id")
         )
     query = query.where(*_limits(connection, video_ids, sources, kinds))
-    query = query.order_by(annotation_rows.c.term_count, annotation_rows.c.id).limit(most)
-    for row in connection.execute(query):
-        span = TimeSpan(row.start_sec, row.end_sec)
-        yield Candidate(row.id, row.video_id, span, row.tokens, row.term_count)
+    if most is not None:
+        query = query.order_by(annotation_rows.c.term_count, annotation_rows.c.id).limit(most)
+    return map(Candidate._make, connection.execute(query))
 
 
 def of_other_analyzer(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -26,15 +28,18 @@ from sopilot.store.engine import Database, canonical_json
 from sopilot.store.times import now_text
 from sopilot.text.analyze import ANALYZER, terms
 from sopilot.text.matched import matched_words
-from sopilot.text.rank import CorpusStatistics, bm25
-from sopilot.text.stored import read_terms, store_terms, word_of
+from sopilot.text.rank import CorpusStatistics, DocumentStatistics, bm25
+from sopilot.text.stored import occurrences, store_terms, word_of
 
-MOST_CANDIDATES = 20_000
-"""Texts that one search ranks; a bound on its time and memory."""
+MOST_CANDIDATES = 10_000
+"""Texts that one search ranks; a bound on its time (0.1 s) and memory."""
 
 MOST_QUERY_TERMS = 256
 PIECE = 500
 """Rows whose terms are made anew in one transaction."""
+
+Ranked = tuple[float, int, float, int]
+"""Score with a minus, video, start, id: in the order of hits."""
 
 _NAMES = uuid.UUID("6f1c1c0e-55d9-4d0b-9a6e-6d0a5a6f6f10")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -113,9 +118,12 @@ class TextFilter:
         spanned = frozenset(self.spans)
         return spanned if self.video_ids is None else spanned & self.video_ids
 
-    def allows(self, video_id: int, span: TimeSpan) -> bool:
-        """Does the span lie where it is searched?"""
-        return self.spans is None or any(_shares(span, one) for one in self.spans[video_id])
+    def allows(self, found: Candidate) -> bool:
+        """Does it lie in one of the spans of its video?"""
+        if self.spans is None:
+            return True
+        span = TimeSpan(found.start_sec, found.end_sec)
+        return any(_shares(span, one) for one in self.spans[found.video_id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +196,9 @@ def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int)
     """The k texts that match a query best; ties by video, start and id.
 
     Rarity and length are judged against the whole archive, whatever the filter. Ranks at most
-    MOST_CANDIDATES texts: where the archive has more of them, the commonest terms of the query find
-    none by themselves (they still count in what others found), and where the rarest is commoner
-    than that, the shortest texts are ranked; alike on both databases.
+    MOST_CANDIDATES texts, alike on both databases: where more hold a word of the query, its rarest
+    words find them, and the others only count in what those found; if that gives less than k, the
+    shortest texts of the next word are ranked too.
     The connection should be of `Database.snapshot`.
     Raises InputError for k < 1 or a query of more than MOST_QUERY_TERMS different terms.
     """
@@ -206,15 +214,15 @@ def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int)
     if not asked or (videos is not None and not videos):
         return []
     corpus = queries.corpus_of(connection, ANALYZER, [*asked])
-    sources = _sources(connection, corpus.text_counts, chosen)
-    if not sources:
-        return []
-    found = queries.candidates(
-        connection, sources, videos, chosen.sources, chosen.kinds, MOST_CANDIDATES
-    )
-    best = _ranked([c for c in found if chosen.allows(c.video_id, c.span)], asked, corpus)[:k]
-    rows = queries.by_id(connection, [candidate.id for candidate, _ in best])
-    return [_hit(rows[candidate.id], score, asked) for candidate, score in best]
+    best: list[Ranked] = []
+    for words, most in _sources(connection, corpus.text_counts, chosen):
+        seen = {row_id for *_, row_id in best}
+        found = _fresh(connection, words, chosen, most, seen)
+        best = nsmallest(k, chain(best, _ranked(found, asked, corpus)))
+        if len(best) == k:
+            break
+    rows = queries.by_id(connection, [row_id for *_, row_id in best])
+    return [_hit(rows[row_id], -negative, asked) for negative, *_, row_id in best]
 
 
 def reindex_texts(database: Database) -> int:
@@ -298,40 +306,58 @@ def _shares(one: TimeSpan, other: TimeSpan) -> bool:
 
 def _sources(
     connection: Connection, text_counts: Mapping[str, int], chosen: TextFilter
-) -> list[str]:
-    """The words whose texts are ranked: all, or from the rarest on as many as there is room for."""
+) -> list[tuple[list[str], int | None]]:
+    """Which words find the texts to be ranked, and how many at most, one choice after the other
+    until there are hits enough: words from the rarest on, then the next one for what room is left.
+    """
     present = sorted((count, word) for word, count in text_counts.items() if count)
-    if sum(count for count, _ in present) <= MOST_CANDIDATES:
-        return [word for _, word in present]
+    every = [word for _, word in present]
+    if not present or sum(count for count, _ in present) <= MOST_CANDIDATES:
+        return [(every, None)] if every else []
     videos = chosen.chosen_videos
     if videos is not None:
         if queries.count_of(connection, videos, chosen.sources) <= MOST_CANDIDATES:
-            return [word for _, word in present]
-    taken, room = [present[0][1]], MOST_CANDIDATES - present[0][0]
-    for count, word in present[1:]:
-        room -= count
-        if room < 0:
-            break
-        taken.append(word)
-    return taken
+            return [(every, None)]
+    room, taken = MOST_CANDIDATES, 0
+    while present[taken][0] <= room:
+        room -= present[taken][0]
+        taken += 1
+    first: list[tuple[list[str], int | None]] = [(every[:taken], None)] if taken else []
+    return [*first, ([every[taken]], room)] if room else first
+
+
+def _fresh(
+    connection: Connection,
+    words: list[str],
+    chosen: TextFilter,
+    most: int | None,
+    seen: Container[int],
+) -> Iterator[Candidate]:
+    """Texts of the filter that one of the words finds, without those that were ranked already."""
+    found = queries.candidates(
+        connection, words, chosen.chosen_videos, chosen.sources, chosen.kinds, most
+    )
+    return (one for one in found if one.id not in seen and chosen.allows(one))
 
 
 def _ranked(
-    found: Sequence[Candidate], asked: Mapping[str, str], corpus: queries.Corpus
-) -> list[tuple[Candidate, float]]:
+    found: Iterable[Candidate], asked: Mapping[str, str], corpus: queries.Corpus
+) -> Iterator[Ranked]:
     statistics = CorpusStatistics(
         corpus.text_count,
         corpus.term_count / corpus.text_count if corpus.text_count else 0.0,
         {asked[word]: count for word, count in corpus.text_counts.items()},
     )
-    wanted = frozenset(asked.values())
-    scored = [
-        (one, bm25(wanted, read_terms(one.words, one.term_count, asked), statistics))
-        for one in found
-    ]
-    return sorted(
-        scored, key=lambda pair: (-pair[1], pair[0].video_id, pair[0].span.start_sec, pair[0].id)
-    )
+    # Many texts hold the same few words as often and are as long: most scores are known already.
+    known: dict[tuple[tuple[str, ...], int], float] = {}
+    for one in found:
+        said = (occurrences(one.words, asked), one.term_count)
+        score = known.get(said)
+        if score is None:
+            counts = Counter(asked[word] for word in said[0])
+            score = bm25(counts, DocumentStatistics(counts, one.term_count), statistics)
+            known[said] = score
+        yield -score, one.video_id, one.start_sec, one.id
 
 
 def _hit(row: Row[Any], score: float, asked: Mapping[str, str]) -> TextHit:

@@ -7,12 +7,10 @@ with a mark of the analyzer, so that terms of another analyzer are never found b
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 
 from sopilot.text.analyze import ANALYZER, analyze
-from sopilot.text.rank import DocumentStatistics
 
 _MARK = "t" + hashlib.sha256(ANALYZER.encode()).hexdigest()[:6]
 
@@ -39,7 +37,6 @@ def word_of(term: str) -> str:
     return _MARK + term.encode().hex()
 
 
-def read_terms(words: str, term_count: int, asked: Mapping[str, str]) -> DocumentStatistics:
-    """What BM25 needs to know of a stored text. asked: stored word → term, of the query."""
-    counts = Counter(word for word in words.split(" ") if word in asked)
-    return DocumentStatistics({asked[word]: count for word, count in counts.items()}, term_count)
+def occurrences(words: str, asked: Container[str]) -> tuple[str, ...]:
+    """The asked ones of a text's stored words, each as often as it occurs, equal ones in a row."""
+    return tuple([word for word in words.split(" ") if word in asked])
