@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sopilot.core.config import SERVER_SECRETS, Settings
-from sopilot.core.log import configure_logging
+from sopilot.core.errors import StoreError
+from sopilot.core.log import configure_logging, get_logger
 from sopilot.embed.base import VideoFeatures
 from sopilot.incidents import jobs as incidents
 from sopilot.incidents.submit import INCIDENT_KIND
@@ -22,6 +23,7 @@ from sopilot.jobs.outbox import deliver_due, receiver_of, start_outbox
 from sopilot.jobs.pool import WorkerPool
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
+from sopilot.library.annotations import reindex_texts
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
@@ -36,6 +38,7 @@ from sopilot.vigil.add import INDEX_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
+_log = get_logger(__name__)
 
 
 def kinds_of(runtime: Runtime) -> Kinds:
@@ -80,6 +83,17 @@ def _video_failed(runtime: Runtime, connection: Connection, video: VideoRow) -> 
     vigil.video_failed(connection, video)
 
 
+def _renew_texts(runtime: Runtime, stop: Stop) -> None:
+    """After an update that cuts words otherwise, make stored texts fit it."""
+    try:
+        count = reindex_texts(runtime.database, stop.is_set)
+    except StoreError as error:  # the worker's loop waits for the database
+        _log.warning("texts.not_renewed", reason=error.message)
+        return
+    if count:
+        _log.info("texts.renewed", count=count)
+
+
 def _boundaries(path: Path) -> tuple[int, ...]:
     """Step boundaries of stored features, in the memory of a short video."""
     outline = VideoFeatures.from_file(path, most_clips=MOST_ROWS)
@@ -120,6 +134,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
         target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
     )
     try:
+        _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
             thread = start_outbox(runtime.database, receiver, stop)
         if not is_burst:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,14 @@ from sopilot.library.annotations import (
     reindex_texts,
     search_texts,
 )
+from sopilot.ops.queries import optimize as tidy
 from sopilot.store.engine import Database, open_database
 from sopilot.store.lexical import FTS_TABLE
 from sopilot.store.tables import annotation_rows
-from sopilot.store.transfer import dump_rows
+from sopilot.store.transfer import copy_rows, delete_rows, dump_rows
+from sopilot.text.analyze import terms
 from sopilot.text.rank import rank
+from sopilot.text.stored import word_of
 
 EVERYWHERE = TextFilter()
 WORDS = (
@@ -308,6 +312,44 @@ def test_both_databases_hold_the_same_rows_after_a_move(
     with database.snapshot() as connection:
         dump_rows(connection, tmp_path / "moved.db")
     moved = open_database(f"sqlite:///{tmp_path / 'moved.db'}")
-    for query in ("crane кран 火災", "falling груз 作業"):
-        assert search(moved, query) == search(database, query) != []
+    queries = ("crane кран 火災", "falling груз 作業")
+    before = [search(database, query) for query in queries]
+    assert [search(moved, query) for query in queries] == before
+    assert all(before)
+    with database.write() as connection:
+        delete_rows(connection)
+    assert words_left(database) == []
+    with database.write() as connection, moved.read() as source:
+        copy_rows(source, connection)
+    assert [search(database, query) for query in queries] == before
     moved.close()
+
+
+def test_writers_of_one_video_wait_for_each_other(database: Database, video_ids: list[int]) -> None:
+    def write(number: int) -> int:
+        with database.write() as connection:
+            rows = [said(float(n), f"crane {n}") for n in range(20 + number % 2)]
+            return put(connection, video_ids[0], *rows)
+
+    with ThreadPoolExecutor(6) as threads:
+        counts = set(threads.map(write, range(12)))
+    assert counts == {20, 21}
+    assert len(search(database, "crane")) in counts
+
+
+def test_tidying_takes_the_words_of_deleted_texts_out_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "sopilot.db"
+    database = open_database(f"sqlite:///{path}")
+    with database.write() as connection:
+        score_rows.store(connection, [score_rows.Made()])
+        rows = [said(float(n), f"crane {n}" + " secretword" * (n == 7)) for n in range(50)]
+        put(connection, 1, *rows)
+    word = word_of(terms("secretword")[0]).encode()
+    tidy(database)
+    assert word in path.read_bytes()
+    with database.write() as connection:
+        put(connection, 1, *rows[:7])
+    tidy(database)
+    assert word[-8:] not in path.read_bytes()
+    assert len(search(database, "crane")) == 7
+    database.close()

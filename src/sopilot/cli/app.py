@@ -24,6 +24,7 @@ from sopilot.cli import (
     serve,
     settings,
     smoke,
+    texts,
     vectors,
     vlm,
     watch,
@@ -55,6 +56,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(texts.app, name="texts")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(vlm.app, name="vlm")
 

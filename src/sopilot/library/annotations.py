@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import nsmallest
@@ -225,23 +225,24 @@ def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int)
     return [_hit(rows[row_id], -negative, asked) for negative, *_, row_id in best]
 
 
-def reindex_texts(database: Database) -> int:
+def reindex_texts(database: Database, is_stopped: Callable[[], bool] = lambda: False) -> int:
     """Make the terms of texts anew that another analyzer made; how many rows.
 
-    In transactions of PIECE rows, so that others write meanwhile. Until then such texts are not
-    found. Raises StoreError.
+    In transactions of PIECE rows, so that others write meanwhile, and until told to stop. Texts
+    whose turn has not come are not found. Raises StoreError.
     """
     count = 0
-    while True:
+    while not is_stopped():
         with database.write() as connection:
             rows = queries.of_other_analyzer(connection, ANALYZER, PIECE)
             if not rows:
-                return count
+                break
             made = [(row[0], store_terms(_searched(*row[1:]))) for row in rows]
             queries.set_terms(
                 connection, ANALYZER, [(number, t.words, t.term_count) for number, t in made]
             )
         count += len(rows)
+    return count
 
 
 def _cleaned(row: NewAnnotation) -> NewAnnotation:

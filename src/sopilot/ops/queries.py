@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, text
 
 from sopilot.store.engine import Database
 from sopilot.store.faults import file_fault
+from sopilot.store.lexical import FTS_TABLE
 from sopilot.store.tables import jobs, metadata, videos
 from sopilot.store.times import now_text
 
@@ -56,7 +57,9 @@ def optimize(database: Database) -> None:
     # Neither database vacuums inside of a transaction.
     with database.outside_transactions() as connection:
         if database.is_sqlite:
-            for statement in ("VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            # Words of deleted texts stand in the index until its parts are put together.
+            together = f"INSERT INTO {FTS_TABLE} ({FTS_TABLE}) VALUES ('optimize')"
+            for statement in (together, "VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 connection.exec_driver_sql(statement)
         else:
             connection.exec_driver_sql("VACUUM (ANALYZE)")
