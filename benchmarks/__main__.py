@@ -18,6 +18,7 @@ GROUPS = (
     "comparison",
     "service",
     "analytics",
+    "texts",
     "upload",
     "cli",
     "latency",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import score_rows
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from sopilot.core.errors import InputError, VideoNotFound
 from sopilot.core.timespan import TimeSpan
@@ -22,6 +22,7 @@ from sopilot.library.annotations import (
     TextHit,
     drop_annotations,
     list_annotations,
+    prepared,
     put_annotations,
     reindex_texts,
     search_texts,
@@ -29,7 +30,7 @@ from sopilot.library.annotations import (
 from sopilot.ops.queries import optimize as tidy
 from sopilot.store.engine import Database, open_database
 from sopilot.store.lexical import FTS_TABLE
-from sopilot.store.tables import annotation_rows
+from sopilot.store.tables import annotation_rows, annotation_sets
 from sopilot.store.transfer import copy_rows, delete_rows, dump_rows
 from sopilot.text.analyze import terms
 from sopilot.text.rank import rank
@@ -77,7 +78,7 @@ def many_words(count: int) -> list[str]:
     return [one + other + "q" for one in letters for other in letters][:count]
 
 
-def corpus(seed: int) -> list[str]:
+def corpus(seed: float) -> list[str]:
     """Short texts in a mixture of languages, many of them alike."""
     dice = random.Random(seed)
     pool = [word for line in dice.sample(WORDS, dice.randint(1, 3)) for word in line.split()]
@@ -168,6 +169,8 @@ def test_what_is_removed_leaves_no_word(database: Database, video_ids: list[int]
             connection.execute(text("DELETE FROM scores"))
             videos.delete_video(connection, video_ids[0])
     assert search(database, "crane 火災 кран") == []
+    with database.read() as connection:
+        assert connection.execute(select(annotation_sets)).all() == []
     assert words_left(database) == []
 
 
@@ -239,16 +242,22 @@ def test_common_words_find_nothing_by_themselves_in_a_large_archive(
     assert texts(search(database, "the fork", few)) == ["the"]
 
 
+def grow_old(connection: Connection) -> None:
+    """Make every text one of another analyzer."""
+    connection.execute(annotation_sets.update().values(analyzer="terms-0"))
+    connection.execute(annotation_rows.update().values(tokens="t000000637261", term_count=1))
+
+
 def test_terms_of_another_analyzer_are_not_found_until_made_anew(
-    database: Database, video_ids: list[int], monkeypatch: pytest.MonkeyPatch
+    database: Database, video_ids: list[int]
 ) -> None:
-    monkeypatch.setattr(module, "PIECE", 2)
     rows = [said(float(n), f"crane {n}") for n in range(5)]
     with database.write() as connection:
-        put(connection, video_ids[0], *rows)
-        old = {"analyzer": "terms-0", "tokens": "t000000637261", "term_count": 1}
-        connection.execute(annotation_rows.update().values(**old))
+        put(connection, video_ids[0], *rows[:3])
+        put(connection, video_ids[1], *rows[3:])
+        grow_old(connection)
     assert search(database, "crane") == []
+    assert reindex_texts(database, lambda: True) == 0
     assert reindex_texts(database) == 5
     assert reindex_texts(database) == 0
     assert [(h.annotation.text, h.score) for h in search(database, "crane 3")] == [
@@ -256,6 +265,51 @@ def test_terms_of_another_analyzer_are_not_found_until_made_anew(
         for key, score in rank("crane 3", [(n, row.text) for n, row in enumerate(rows)])
     ]
     assert not [word for word in words_left(database) if word.startswith("t000000")]
+
+
+def test_writing_over_terms_of_another_analyzer_makes_them_anew(
+    database: Database, video_ids: list[int]
+) -> None:
+    rows = [said(0, "crane"), said(1, "fork crane")]
+    with database.write() as connection:
+        put(connection, video_ids[0], *rows)
+    before = [(hit.annotation.uid, hit.score) for hit in search(database, "crane")]
+    with database.write() as connection:
+        grow_old(connection)
+        put(connection, video_ids[0], *rows)
+    assert [(hit.annotation.uid, hit.score) for hit in search(database, "crane")] == before
+
+
+def test_rows_prepared_beforehand_are_the_same(database: Database, video_ids: list[int]) -> None:
+    rows = [said(0, "crane\x00 fork", label="NEAR", kind=Kind.EVENT), said(1, "火災")]
+    with database.write() as connection:
+        put(connection, video_ids[0], *rows)
+        columns = [c for c in annotation_rows.c if c.name not in {"id", "created_at"}]
+        before = connection.execute(select(*columns)).all()
+        put(connection, video_ids[0])
+        put(connection, video_ids[0], *prepared(rows))
+        assert connection.execute(select(*columns)).all() == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_sets_say_of_their_texts_stays_true(
+    database: Database, video_ids: list[int], seed: int
+) -> None:
+    dice = random.Random(seed)
+    for _ in range(12):
+        with database.write() as connection:
+            rows = [said(float(n), words) for n, words in enumerate(corpus(dice.random()))]
+            chosen = dice.sample(rows, dice.randrange(len(rows) + 1))
+            put(connection, dice.choice(video_ids), *chosen, producer=dice.choice("pq"))
+            if dice.random() < 0.2:
+                drop_annotations(connection, Source.TRANSCRIPT, [dice.choice("pq")])
+    key = ("video_id", "source", "producer")
+    with database.read() as connection:
+        columns = [annotation_rows.c[name] for name in key]
+        counted = select(*columns, func.count(), func.sum(annotation_rows.c.term_count))
+        wanted = connection.execute(counted.group_by(*columns)).all()
+        told = select(*(annotation_sets.c[n] for n in (*key, "text_count", "term_count")))
+        assert sorted(connection.execute(told).all()) == sorted(wanted)
 
 
 def test_listing_by_source_kind_and_span(database: Database, video_ids: list[int]) -> None:

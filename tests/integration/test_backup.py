@@ -27,6 +27,15 @@ from sopilot.core.errors import (
     StoreError,
 )
 from sopilot.core.records import Actor
+from sopilot.core.timespan import TimeSpan
+from sopilot.library.annotations import (
+    Kind,
+    NewAnnotation,
+    Source,
+    TextFilter,
+    put_annotations,
+    search_texts,
+)
 from sopilot.ops import backup, restore
 from sopilot.ops.backup import make_backup
 from sopilot.ops.restore import restore_backup, verify_backup
@@ -55,6 +64,8 @@ def _fill(runtime: Runtime, folder: Path) -> None:
         path.write_bytes(name.encode() * 5000)
         add(runtime, path)
     with runtime.database.write() as connection:
+        said = NewAnnotation(Kind.TEXT, TimeSpan(1.0, 2.0), "the crane turns 火災")
+        put_annotations(connection, 1, Source.TRANSCRIPT, "test", [said])
         values = {"role": "admin", "created_at": "2026-01-01", "expires_at": "2999-01-01"}
         connection.execute(ui_sessions.insert().values(token_sha256="t", actor="a", **values))
     reports = runtime.blobs.root / "reports"
@@ -102,6 +113,13 @@ def _log(database: Database) -> list[dict[str, Any]]:
         return [*rows_from(connection)]
 
 
+def _found(database: Database) -> list[str]:
+    """The texts that a search finds."""
+    with database.snapshot() as connection:
+        hits = search_texts(connection, "cranes 火", TextFilter(), 5)
+    return [hit.annotation.text for hit in hits]
+
+
 def _restored(settings: Settings) -> Database:
     return open_database(settings.resolved_database_url, ensure=False)
 
@@ -115,6 +133,7 @@ def test_a_restored_folder_has_the_rows_and_the_files(
     assert _data(tmp_path / "new") == _data(tmp_path / "data")
     old, new = _restored(there), _restored(settings)
     assert _tables(new) == _tables(old)
+    assert _found(new) == _found(old) == ["the crane turns 火災"]
     assert [row["hash"] for row in _log(new)[:-1]] == [row["hash"] for row in _log(old)]
     old.close()
     new.close()
@@ -163,6 +182,7 @@ def test_a_backup_of_a_file_goes_into_a_server(
     assert restore_backup(target, settings, BY) is None
     database = _restored(settings)
     assert _tables(database) == before
+    assert _found(database) == ["the crane turns 火災"]
     assert list(breaks(_log(database))) == []
     database.close()
     assert not (tmp_path / "new" / "sopilot.db").exists()

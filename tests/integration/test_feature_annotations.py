@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +13,15 @@ from incident_parts import sees_red, write_scene
 from service_parts import add, work
 from sqlalchemy import select, text
 from test_incidents import Open, look, opener, send
+from typer.testing import CliRunner
 from vlm_server import Script
 
+from sopilot import worker
+from sopilot.cli.app import app
 from sopilot.core.records import Actor, Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.incidents import annotate as incidents
+from sopilot.incidents.queries import get_incident
 from sopilot.jobs.records import JobState
 from sopilot.library.annotations import (
     Annotation,
@@ -32,7 +37,7 @@ from sopilot.sop.evaluate import ScoreOrder, submit
 from sopilot.sop.forget import delete_video
 from sopilot.sop.rescore import rescore_task
 from sopilot.sop.schemas import ScoreResult
-from sopilot.store.tables import annotation_rows, scores
+from sopilot.store.tables import annotation_rows, annotation_sets, scores
 
 BY = Actor("token:admin", "admin")
 TASK = "pilot_task"
@@ -146,6 +151,32 @@ def test_an_older_installation_is_brought_up_by_one_call(runtime: Runtime) -> No
     assert rows() == before
 
 
+def test_the_command_writes_texts_beside_a_service(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(runtime, *STEPS)
+    score(runtime)
+    with runtime.database.write() as connection:
+        for table in ("annotations", "annotation_sets"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    monkeypatch.setenv("SOPILOT_DATABASE_URL", runtime.settings.resolved_database_url)
+    folder = str(runtime.settings.data_dir)
+    done = CliRunner().invoke(app, ["texts", "rebuild", "--data-dir", folder])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"scores": 1, "incidents": 0, "reindexed": 0}
+    assert (1, [5.0, 10.0]) in found(runtime, "cleaning filters")
+
+
+def test_a_worker_renews_texts_of_another_analyzer(runtime: Runtime) -> None:
+    define(runtime, *STEPS)
+    with runtime.database.write() as connection:
+        connection.execute(annotation_sets.update().values(analyzer="terms-0"))
+        connection.execute(annotation_rows.update().values(tokens="t000000637261"))
+    assert found(runtime, "cover") == []
+    worker.run_standalone(runtime.settings, burst=True)
+    assert found(runtime, "cover") == [(1, [0.0, 5.0])]
+
+
 @pytest.fixture
 def opened_on_both(tmp_path: Path, database_url: str) -> Iterator[Open]:
     with ExitStack() as stack:
@@ -156,7 +187,8 @@ def analysed(runtime: Runtime, client: Client, path: Path) -> tuple[int, int]:
     """(incident, video) of a file that was looked through."""
     iid = send(client, path, domain="production")
     look(runtime, iid)
-    return iid, client.get("/videos").json()["items"][0]["video_id"]
+    with runtime.database.read() as connection:
+        return iid, get_incident(connection, iid).video_id
 
 
 def test_captions_and_events_of_an_incident(opened_on_both: Open, tmp_path: Path) -> None:

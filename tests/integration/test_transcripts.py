@@ -7,7 +7,13 @@ import pytest
 from sopilot.core.errors import BadTranscript, InputError, VideoNotFound, VideoNotReady
 from sopilot.core.timespan import TimeSpan
 from sopilot.library.annotations import Source, TextFilter, list_annotations, search_texts
-from sopilot.library.transcripts import Imported, forget_transcript, import_transcript
+from sopilot.library.queries import get_video
+from sopilot.library.transcripts import (
+    Transcript,
+    forget_transcript,
+    put_transcript,
+    read_transcript,
+)
 from sopilot.runtime import Runtime
 from sopilot.store.tables import videos
 
@@ -24,9 +30,13 @@ Language: ru
 
 def load(
     runtime: Runtime, text: str, video: int | str = 1, language: str | None = None
-) -> Imported:
+) -> Transcript:
+    with runtime.database.read() as connection:
+        length = get_video(connection, video).duration_sec
+    transcript = read_transcript(text.encode(), length, language)
     with runtime.database.write() as connection:
-        return import_transcript(connection, video, text.encode(), language)
+        put_transcript(connection, video, transcript)
+    return transcript
 
 
 def found(runtime: Runtime, query: str) -> list[tuple[int, TimeSpan]]:
@@ -37,7 +47,7 @@ def found(runtime: Runtime, query: str) -> list[tuple[int, TimeSpan]]:
 
 def test_a_transcript_is_found_replaced_and_forgotten(runtime: Runtime) -> None:
     done = load(runtime, FILE)
-    assert (done.sentence_count, done.format, done.language, done.notes) == (2, "vtt", "ru", ())
+    assert (len(done.rows), done.format, done.language, done.notes) == (2, "vtt", "ru", ())
     assert found(runtime, "крышки") == [(1, TimeSpan(1.0, 2.5))]
     with runtime.database.read() as connection:
         first, _ = before = list_annotations(connection, 1, source=Source.TRANSCRIPT)

@@ -34,7 +34,7 @@ from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
 from sopilot.sop.tasks import task_opener
 from sopilot.vigil.add import AddedFootage, add_footage, add_footage_file
-from sopilot.vigil.transcript import put_transcript, transcript_of
+from sopilot.vigil.transcript import import_transcript, transcript_of
 
 _MOST_ORDER_BYTES = 64 << 10
 _WAIT_SEC = 10.0
@@ -177,7 +177,7 @@ async def store_transcript(runtime: Runtime, video: str, data: bytes, by: Actor)
 
 
 def _store_transcript(runtime: Runtime, video: str, data: bytes, by: Actor) -> Transcript:
-    with runtime.database.write() as connection:
-        read = put_transcript(connection, video, data, by)
+    read = import_transcript(runtime, video, data, by)
+    with runtime.database.read() as connection:
         uid, rows = transcript_of(connection, video)
     return transcript_shape(uid, rows, read.notes)

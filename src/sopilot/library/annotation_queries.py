@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    Table,
     any_,
     bindparam,
     cast,
@@ -27,7 +28,8 @@ from sopilot.core.errors import VideoNotFound
 from sopilot.core.timespan import TimeSpan
 from sopilot.store.engine import canonical_json
 from sopilot.store.lexical import FTS_TABLE, VECTOR
-from sopilot.store.tables import annotation_rows, videos
+from sopilot.store.tables import annotation_rows, annotation_sets, videos
+from sopilot.store.upsert import upsert
 
 _PIECE = 500
 _SHOWN = tuple(
@@ -50,6 +52,14 @@ class Candidate(NamedTuple):
     term_count: int
 
 
+class Set(NamedTuple):
+    """What one producer says of one video from one source."""
+
+    video_id: int
+    source: str
+    producer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """All texts of one analyzer. text_counts: stored word → in how many of them it stands."""
@@ -59,30 +69,33 @@ class Corpus:
     text_counts: Mapping[str, int]
 
 
-def lock_annotations(connection: Connection, video: int) -> str:
+def lock_annotations(connection: Connection, video_id: int) -> str:
     """Let nobody else write annotations of a video until this transaction ends; its uid.
 
     Raises VideoNotFound.
     """
-    query = select(videos.c.uid).where(videos.c.id == video)
+    uid = _lock(connection, video_id)
+    if uid is None:
+        raise VideoNotFound(f"there is no video {video_id}; GET /videos lists them")
+    return uid
+
+
+def is_locked(connection: Connection, video_id: int) -> bool:
+    """`lock_annotations` of a video that may be gone; False where it is."""
+    return _lock(connection, video_id) is not None
+
+
+def _lock(connection: Connection, video_id: int) -> str | None:
+    query = select(videos.c.uid).where(videos.c.id == video_id)
     # Not to be deleted meanwhile; rows that only refer to the video need not wait.
     found = connection.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
-    if found is None:
-        raise VideoNotFound(f"there is no video {video}; GET /videos lists them")
-    return str(found)
+    return None if found is None else str(found)
 
 
-def uids_of_set(
-    connection: Connection, video_id: int, source: str, producer: str
-) -> dict[str, int]:
-    """What a producer wrote about a video: uid → id."""
-    rows = connection.execute(
-        select(annotation_rows.c.uid, annotation_rows.c.id).where(
-            annotation_rows.c.video_id == video_id,
-            annotation_rows.c.source == source,
-            annotation_rows.c.producer == producer,
-        )
-    )
+def uids_of(connection: Connection, which: Set) -> dict[str, int]:
+    """What is in a set: uid → id."""
+    columns = (annotation_rows.c.uid, annotation_rows.c.id)
+    rows = connection.execute(select(*columns).where(*_is_set(annotation_rows, which)))
     return {row.uid: int(row.id) for row in rows}
 
 
@@ -105,11 +118,13 @@ def delete_of_producers(
     """Remove what producers wrote, about whatever video but one; how many rows."""
     count = 0
     for first in range(0, len(producers), _PIECE):
-        written = annotation_rows.c.producer.in_(producers[first : first + _PIECE])
-        statement = annotation_rows.delete().where(written, annotation_rows.c.source == source)
-        if except_video_id is not None:
-            statement = statement.where(annotation_rows.c.video_id != except_video_id)
-        count += connection.execute(statement).rowcount
+        for table in (annotation_sets, annotation_rows):
+            written = table.c.producer.in_(producers[first : first + _PIECE])
+            statement = table.delete().where(written, table.c.source == source)
+            if except_video_id is not None:
+                statement = statement.where(table.c.video_id != except_video_id)
+            gone = connection.execute(statement).rowcount
+        count += gone
     return count
 
 
@@ -145,7 +160,7 @@ def by_id(connection: Connection, ids: Collection[int]) -> dict[int, Row[Any]]:
 def corpus_of(connection: Connection, analyzer: str, words: Sequence[str]) -> Corpus:
     """What ranking needs to know of all texts, in one statement: so of one moment.
 
-    O(texts of the archive), from an index alone, and O(texts with a word) for each word.
+    O(producers of all videos), and O(texts with a word) for each word, both from indexes.
     """
     counts = [
         select(func.count())
@@ -155,8 +170,9 @@ def corpus_of(connection: Connection, analyzer: str, words: Sequence[str]) -> Co
         .label(f"count_{place}")
         for place, word in enumerate(words)
     ]
-    total = select(func.count(), func.coalesce(func.sum(annotation_rows.c.term_count), 0)).where(
-        annotation_rows.c.analyzer == analyzer
+    columns = (annotation_sets.c.text_count, annotation_sets.c.term_count)
+    total = select(*(func.coalesce(func.sum(column), 0) for column in columns)).where(
+        annotation_sets.c.analyzer == analyzer
     )
     row = connection.execute(total.add_columns(*counts)).one()
     return Corpus(
@@ -199,34 +215,68 @@ def candidates(
     query = query.where(*_limits(connection, video_ids, sources, kinds))
     if most is not None:
         query = query.order_by(annotation_rows.c.term_count, annotation_rows.c.id).limit(most)
-    return map(Candidate._make, connection.execute(query))
+    # At once: row by row takes twice as long.
+    return map(Candidate._make, connection.execute(query).all())
 
 
-def of_other_analyzer(
-    connection: Connection, analyzer: str, most: int
-) -> list[tuple[int, str, str | None, str]]:
-    """(id, kind, label, text) of rows whose terms another analyzer made."""
-    columns = (
-        annotation_rows.c.id,
-        annotation_rows.c.kind,
-        annotation_rows.c.label,
-        annotation_rows.c.text,
+def analyzer_of(connection: Connection, which: Set) -> str | None:
+    """Who made the terms of a set; None where the producer has said nothing."""
+    query = select(annotation_sets.c.analyzer).where(*_is_set(annotation_sets, which))
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def count_set(connection: Connection, which: Set, analyzer: str) -> None:
+    """Write down how much a set holds now, and whose terms these are."""
+    figures = select(func.count(), func.coalesce(func.sum(annotation_rows.c.term_count), 0)).where(
+        *_is_set(annotation_rows, which)
     )
-    query = select(*columns).where(annotation_rows.c.analyzer != analyzer)
-    rows = connection.execute(query.order_by(annotation_rows.c.id).limit(most))
+    text_count, term_count = connection.execute(figures).one()
+    if not text_count:
+        gone = annotation_sets.delete().where(*_is_set(annotation_sets, which))
+        connection.execute(gone)
+        return
+    upsert(
+        connection,
+        annotation_sets,
+        Set._fields,
+        which._asdict()
+        | {"analyzer": analyzer, "text_count": int(text_count), "term_count": int(term_count)},
+    )
+
+
+def set_of_other_analyzer(connection: Connection, analyzer: str) -> Set | None:
+    """The first set whose terms another analyzer made."""
+    columns = (annotation_sets.c[name] for name in Set._fields)
+    query = select(*columns).where(annotation_sets.c.analyzer != analyzer)
+    row = connection.execute(query.order_by(annotation_sets.c.id).limit(1)).one_or_none()
+    return None if row is None else Set(*row)
+
+
+def texts_of(connection: Connection, which: Set) -> list[tuple[int, str, str | None, str]]:
+    """(id, kind, label, text) of the rows of a set."""
+    columns = (annotation_rows.c[name] for name in ("id", "kind", "label", "text"))
+    rows = connection.execute(select(*columns).where(*_is_set(annotation_rows, which)))
     return [(row.id, row.kind, row.label, row.text) for row in rows]
 
 
-def set_terms(connection: Connection, analyzer: str, rows: Sequence[tuple[int, str, int]]) -> None:
+def set_terms(connection: Connection, rows: Sequence[tuple[int, str, int]]) -> None:
     """Put other terms in the place of a row's. rows: (id, stored words, number of terms)."""
     statement = (
         annotation_rows.update()
         .where(annotation_rows.c.id == bindparam("row_id"))
-        .values(analyzer=analyzer, tokens=bindparam("words"), term_count=bindparam("count"))
+        .values(tokens=bindparam("words"), term_count=bindparam("count"))
     )
-    connection.execute(
-        statement, [{"row_id": row, "words": words, "count": count} for row, words, count in rows]
-    )
+    for first in range(0, len(rows), _PIECE):
+        piece = rows[first : first + _PIECE]
+        connection.execute(
+            statement,
+            [{"row_id": row, "words": words, "count": count} for row, words, count in piece],
+        )
+
+
+def _is_set(table: Table, which: Set) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in which._asdict().items()]
 
 
 def _limits(

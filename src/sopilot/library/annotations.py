@@ -11,7 +11,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from heapq import nsmallest
 from itertools import chain
@@ -29,15 +29,12 @@ from sopilot.store.times import now_text
 from sopilot.text.analyze import ANALYZER, terms
 from sopilot.text.matched import matched_words
 from sopilot.text.rank import CorpusStatistics, DocumentStatistics, bm25
-from sopilot.text.stored import occurrences, store_terms, word_of
+from sopilot.text.stored import StoredTerms, occurrences, store_terms, word_of
 
-MOST_CANDIDATES = 10_000
-"""Texts that one search ranks; a bound on its time (0.1 s) and memory."""
+MOST_CANDIDATES = 5_000
+"""Texts that one search ranks; a bound on its time and memory; measured in benchmarks/texts.py."""
 
 MOST_QUERY_TERMS = 256
-PIECE = 500
-"""Rows whose terms are made anew in one transaction."""
-
 Ranked = tuple[float, int, float, int]
 """Score with a minus, video, start, id: in the order of hits."""
 
@@ -69,6 +66,7 @@ class NewAnnotation:
     """What a feature writes. label: type of an event, name of a step, or speaker.
 
     detail: JSON-ready; returned as it was given. language: a code such as `ru`, where known.
+    terms: see `prepared`.
     """
 
     kind: Kind
@@ -77,6 +75,7 @@ class NewAnnotation:
     label: str | None = None
     language: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    terms: StoredTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,15 @@ class TextHit:
     matched_terms: tuple[str, ...]
 
 
+def prepared(rows: Iterable[NewAnnotation]) -> list[NewAnnotation]:
+    """The rows with their terms, for many at a time: analysing them costs more than writing them,
+    and is done before the transaction so."""
+    cleaned = map(_cleaned, rows)
+    return [
+        replace(row, terms=store_terms(_searched(row.kind, row.label, row.text))) for row in cleaned
+    ]
+
+
 def put_annotations(
     connection: Connection,
     video_id: int,
@@ -151,19 +159,19 @@ def put_annotations(
     if not 0 < len(producer) <= 64:
         raise InputError(f"a producer has 1 to 64 characters, got {producer!r:.80}; shorten it")
     video_uid = queries.lock_annotations(connection, video_id)
+    which = queries.Set(video_id, str(source), producer)
     wanted = _named([_cleaned(row) for row in rows], f"{video_uid}|{source}|{producer}")
-    present = queries.uids_of_set(connection, video_id, source, producer)
-    queries.delete(connection, [number for uid, number in present.items() if uid not in wanted])
-    head = {"video_id": video_id, "source": str(source), "producer": producer}
-    now = now_text()
-    queries.insert(
+    present = queries.uids_of(connection, which)
+    # Terms of another analyzer do not stay beside new ones.
+    kept = present if queries.analyzer_of(connection, which) == ANALYZER else {}
+    queries.delete(
         connection,
-        [
-            {"uid": uid, "created_at": now} | head | _values(row)
-            for uid, row in wanted.items()
-            if uid not in present
-        ],
+        [number for uid, number in present.items() if uid not in wanted or uid not in kept],
     )
+    head = which._asdict() | {"created_at": now_text()}
+    new = [{"uid": uid} | head | _values(row) for uid, row in wanted.items() if uid not in kept]
+    queries.insert(connection, new)
+    queries.count_set(connection, which, ANALYZER)
     return len(wanted)
 
 
@@ -226,22 +234,28 @@ def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int)
 
 
 def reindex_texts(database: Database, is_stopped: Callable[[], bool] = lambda: False) -> int:
-    """Make the terms of texts anew that another analyzer made; how many rows.
+    """Make the terms of texts anew that another analyzer made; how many texts.
 
-    In transactions of PIECE rows, so that others write meanwhile, and until told to stop. Texts
+    A transaction per producer and video, so that others write meanwhile, until told to stop. Texts
     whose turn has not come are not found. Raises StoreError.
     """
     count = 0
     while not is_stopped():
-        with database.write() as connection:
-            rows = queries.of_other_analyzer(connection, ANALYZER, PIECE)
-            if not rows:
+        with database.read() as connection:
+            which = queries.set_of_other_analyzer(connection, ANALYZER)
+            if which is None:
                 break
-            made = [(row[0], store_terms(_searched(*row[1:]))) for row in rows]
-            queries.set_terms(
-                connection, ANALYZER, [(number, t.words, t.term_count) for number, t in made]
-            )
-        count += len(rows)
+            texts = queries.texts_of(connection, which)
+        made = [(row[0], store_terms(_searched(*row[1:]))) for row in texts]
+        with database.write() as connection:
+            if queries.is_locked(connection, which.video_id):
+                present = {*queries.uids_of(connection, which).values()}
+                rows = [(n, t.words, t.term_count) for n, t in made if n in present]
+                # Who replaced them meanwhile has made them anew as well.
+                if queries.analyzer_of(connection, which) != ANALYZER:
+                    queries.set_terms(connection, rows)
+                    queries.count_set(connection, which, ANALYZER)
+                    count += len(rows)
     return count
 
 
@@ -249,9 +263,7 @@ def _cleaned(row: NewAnnotation) -> NewAnnotation:
     label = None if row.label is None else _storable(row.label)
     if label is not None and len(label) > 256:
         raise InputError(f"a label has at most 256 characters, got {len(label)}; shorten it")
-    return NewAnnotation(
-        row.kind, row.span, _storable(row.text), label, row.language, plain(row.detail)
-    )
+    return replace(row, text=_storable(row.text), label=label, detail=plain(row.detail))
 
 
 def _storable(text: str) -> str:
@@ -264,14 +276,15 @@ def _named(rows: Sequence[NewAnnotation], place: str) -> dict[str, NewAnnotation
     found: dict[str, NewAnnotation] = {}
     seen: Counter[str] = Counter()
     for row in rows:
-        said = canonical_json(plain(row) | {"span": [row.span.start_sec, row.span.end_sec]})
+        at = [row.span.start_sec, row.span.end_sec]
+        said = canonical_json([row.kind, at, row.text, row.label, row.language, row.detail])
         seen[said] += 1
         found[str(uuid.uuid5(_NAMES, f"{place}|{seen[said]}|{said}"))] = row
     return found
 
 
 def _values(row: NewAnnotation) -> dict[str, Any]:
-    made = store_terms(_searched(row.kind, row.label, row.text))
+    made = row.terms or store_terms(_searched(row.kind, row.label, row.text))
     return {
         "kind": str(row.kind),
         "label": row.label,
@@ -280,7 +293,6 @@ def _values(row: NewAnnotation) -> dict[str, Any]:
         "text": row.text,
         "language": row.language,
         "detail": dict(row.detail),
-        "analyzer": ANALYZER,
         "term_count": made.term_count,
         "tokens": made.words,
     }

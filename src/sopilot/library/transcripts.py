@@ -17,40 +17,48 @@ from sopilot.library.annotations import (
     NewAnnotation,
     Source,
     drop_annotations,
+    prepared,
     put_annotations,
 )
+from sopilot.library.schemas import VideoRow
 from sopilot.text.subtitles import Subtitles, parse_subtitles
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did. notes: what was changed on the way, in words for the sender."""
+class Transcript:
+    """A file that was read. notes: what was changed on the way, in words for the sender."""
 
-    video_id: int
-    sentence_count: int
+    rows: tuple[NewAnnotation, ...]
     format: str
     language: str | None
     notes: tuple[str, ...]
 
 
-def import_transcript(
-    connection: Connection, video: int | str, data: bytes, language: str | None = None
-) -> Imported:
-    """Make a WebVTT or SubRip file the transcript of a ready video. Idempotent.
+def read_transcript(
+    data: bytes, duration_sec: float | None, language: str | None = None
+) -> Transcript:
+    """A WebVTT or SubRip file of a video of this length, ready to be stored.
 
-    language: None = what the file says of itself. Its times are held against the video's length.
-    Raises VideoNotFound, VideoNotReady, BadTranscript, InputError for what is no language.
+    Before the transaction: a long file takes seconds. language: None = what the file says it is.
+    Raises BadTranscript; InputError for what is no language.
     """
     if language is not None and not _LANGUAGE.fullmatch(language):
         raise InputError(f"{language!r:.40} is no language; give a code such as ru, en or ja")
-    found = queries.get_ready_video(connection, video)
-    told = parse_subtitles(data, found.duration_sec)
+    told = parse_subtitles(data, duration_sec)
     spoken = language or told.language
-    rows = _rows(told, spoken)
-    count = put_annotations(connection, found.id, Source.TRANSCRIPT, _producer(found.id), rows)
-    return Imported(found.id, count, told.format, spoken, told.notes)
+    return Transcript(tuple(prepared(_rows(told, spoken))), told.format, spoken, told.notes)
+
+
+def put_transcript(connection: Connection, video: int | str, transcript: Transcript) -> VideoRow:
+    """Make it the transcript of a ready video, in the place of an earlier one. Idempotent.
+
+    Raises VideoNotFound, VideoNotReady.
+    """
+    found = queries.get_ready_video(connection, video)
+    put_annotations(connection, found.id, Source.TRANSCRIPT, _producer(found.id), transcript.rows)
+    return found
 
 
 def forget_transcript(connection: Connection, video: int | str) -> int:

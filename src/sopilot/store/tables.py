@@ -440,18 +440,31 @@ annotation_rows = Table(
     Column("language", String(16)),
     Column("detail", _JSON, nullable=False),
     Column("producer", String(64), nullable=False),
-    Column("analyzer", String(64), nullable=False),
     Column("term_count", Integer, nullable=False),
     Column("tokens", Text, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Index("ix_annotations_video_id", "video_id", "source", "start_sec"),
     Index("ix_annotations_producer", "producer", "source"),
-    # Ranking asks how many texts there are and how long all are together.
-    Index("ix_annotations_analyzer", "analyzer", "term_count"),
     sqlite_autoincrement=True,
 )
 """Timed texts and events of videos that one feature writes and another reads. tokens: the terms of
 the text as the word index takes them (see `store.lexical`), repeated as often as they occur."""
+
+annotation_sets = Table(
+    "annotation_sets",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("video_id", Integer, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("producer", String(64), nullable=False),
+    Column("analyzer", String(64), nullable=False),
+    Column("text_count", Integer, nullable=False),
+    Column("term_count", Integer, nullable=False),
+    UniqueConstraint("video_id", "source", "producer"),
+    Index("ix_annotation_sets_analyzer", "analyzer", "text_count", "term_count"),
+)
+"""What one producer says of one video: how much, and whose terms these are. Ranking asks how many
+texts there are and how long all are together, which must not take longer with each of them."""
 
 outbox = Table(
     "outbox",

@@ -7,17 +7,17 @@ of each run of letters decides how it is cut, so that a mixed sentence needs no 
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
-
-# By class: the package's own entrance takes a C library where one is installed, whose stems may
-# be of another release.
-from snowballstemmer.english_stemmer import EnglishStemmer
-from snowballstemmer.russian_stemmer import RussianStemmer
+from types import ModuleType
+from typing import Any
 
 ANALYZER = f"terms-1/snowball-{version('snowballstemmer')}/unicode-{unicodedata.unidata_version}"
 """What produced a stored term; terms of two producers are not compared."""
@@ -52,6 +52,7 @@ _SPELLINGS = str.maketrans(
 )
 # Codes are typed on whichever keyboard is at hand; these letters look alike in capitals.
 _LOOKALIKES = str.maketrans("авекмнорстух", "abekmhopctyx")
+_ALONE = "sopilot_snowball"
 _DROPPED = {"Mn", "Mc", "Me", "Cf"}
 # Starters whose compatibility form is a combining mark.
 _MARK_FORMS = "\u0f73\u0f75\u0f81\uff9e\uff9f"
@@ -143,11 +144,28 @@ def _one_alphabet(code: str) -> str:
     return code if _ANY_CYRILLIC.search(latin) else latin
 
 
+@cache
+def _stemmer(language: str) -> Any:
+    """The class of a stemmer of the package, loaded alone.
+
+    The package's own entrance loads thirty languages, a sixth of a second for every command, and
+    takes a C library where one is installed, whose stems may be of another release.
+    """
+    found = find_spec("snowballstemmer")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    alone = ModuleType(_ALONE)
+    alone.__path__ = found.submodule_search_locations
+    sys.modules.setdefault(_ALONE, alone)
+    module = import_module(f"{_ALONE}.{language}_stemmer")
+    return getattr(module, f"{language.capitalize()}Stemmer")
+
+
 @lru_cache(maxsize=16384)
 def _stem(word: str, script: str | None) -> str:
     # A stemmer holds the word it works on, so that threads must not share one; it costs 1 us.
     if script == "latin":
-        return str(EnglishStemmer().stemWord(word)).replace("'", "")
+        return str(_stemmer("english")().stemWord(word)).replace("'", "")
     if script == "cyrillic":
-        return str(RussianStemmer().stemWord(word))
+        return str(_stemmer("russian")().stemWord(word))
     return word

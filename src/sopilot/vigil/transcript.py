@@ -1,4 +1,4 @@
-"""The transcript of a video as VIGIL gives and takes it."""
+"""The transcript of a video as VIGIL takes and gives it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from sqlalchemy import Connection
 from sopilot.core.records import Actor
 from sopilot.library import queries as library
 from sopilot.library.annotations import Annotation, Source, list_annotations
-from sopilot.library.transcripts import Imported, import_transcript
+from sopilot.library.transcripts import Transcript, put_transcript, read_transcript
+from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 
 
-def put_transcript(
-    connection: Connection,
-    video: int | str,
-    data: bytes,
-    by: Actor,
-    language: str | None = None,
-) -> Imported:
+def import_transcript(
+    runtime: Runtime, video: int | str, data: bytes, by: Actor, language: str | None = None
+) -> Transcript:
     """Make a WebVTT or SubRip file the transcript of a video, on record.
 
-    Raises as `library.transcripts.import_transcript`; then the one before stays.
+    Raises VideoNotFound, VideoNotReady, BadTranscript, InputError; then the one before stays.
     """
-    found = import_transcript(connection, video, data, language)
-    detail = {"cue_count": found.sentence_count, "format": found.format}
-    name = f"video:{found.video_id}"
-    record(connection, by, Action.TRANSCRIPT_IMPORTED, name, detail=detail)
+    with runtime.database.read() as connection:
+        row = library.get_ready_video(connection, video)
+    found = read_transcript(data, row.duration_sec, language)
+    with runtime.database.write() as connection:
+        put_transcript(connection, row.id, found)
+        record(
+            connection,
+            by,
+            Action.TRANSCRIPT_IMPORTED,
+            f"video:{row.id}",
+            detail={"cue_count": len(found.rows), "format": found.format},
+        )
     return found
 
 

@@ -45,7 +45,6 @@ def upgrade() -> None:
         sa.Column("language", sa.String(length=16), nullable=True),
         sa.Column("detail", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("producer", sa.String(length=64), nullable=False),
-        sa.Column("analyzer", sa.String(length=64), nullable=False),
         sa.Column("term_count", sa.Integer(), nullable=False),
         sa.Column("tokens", sa.Text(), nullable=False),
         sa.Column("created_at", sa.String(length=32), nullable=False),
@@ -61,7 +60,31 @@ def upgrade() -> None:
     )
     op.create_index("ix_annotations_video_id", "annotations", ["video_id", "source", "start_sec"])
     op.create_index("ix_annotations_producer", "annotations", ["producer", "source"])
-    op.create_index("ix_annotations_analyzer", "annotations", ["analyzer", "term_count"])
+    op.create_table(
+        "annotation_sets",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("video_id", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("producer", sa.String(length=64), nullable=False),
+        sa.Column("analyzer", sa.String(length=64), nullable=False),
+        sa.Column("text_count", sa.Integer(), nullable=False),
+        sa.Column("term_count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["video_id"],
+            ["videos.id"],
+            name=op.f("fk_annotation_sets_video_id_videos"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_annotation_sets")),
+        sa.UniqueConstraint(
+            "video_id", "source", "producer", name=op.f("uq_annotation_sets_video_id")
+        ),
+    )
+    op.create_index(
+        "ix_annotation_sets_analyzer",
+        "annotation_sets",
+        ["analyzer", "text_count", "term_count"],
+    )
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _SQLITE if is_sqlite else _POSTGRESQL:
         op.execute(statement)
@@ -71,4 +94,5 @@ def downgrade() -> None:
     """Drop them; the videos stay."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TABLE annotation_words")
+    op.drop_table("annotation_sets")
     op.drop_table("annotations")
