@@ -18,6 +18,16 @@ from sopilot.vigil.ask import LikeMoment, SearchResult, texts_of, why_relevant
 from sopilot.vigil.schemas import AnswerRow, Domain, FootageRow
 from sopilot.vigil.scope import Scope, TimeOfDay
 
+VideoName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,36}$")]
+
+
+def _storable(text: str) -> str:
+    if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("write it without NUL and halves of surrogate pairs")
+    return text
+
+
+Words = Annotated[str, Field(max_length=4000), AfterValidator(_storable)]
 DomainName = Literal["generic", "factory", "surveillance", "sports"]
 _CLIPS = uuid.UUID("b7b0a9a6-43a5-4ff0-9d3a-2a1f7a6f3c58")
 _MOST_PICTURE_BYTES = 1_500_000
@@ -153,8 +163,8 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    video_id: Annotated[str, Field(max_length=36)] | None = None
-    video_ids: list[Annotated[str, Field(max_length=36)]] = Field(default=[], max_length=1000)
+    video_id: VideoName | None = None
+    video_ids: list[VideoName] = Field(default=[], max_length=1000)
     domain: DomainName | None = None
     camera_id: Label = None
     site_id: Label = None
@@ -195,7 +205,7 @@ def _aware(moment: datetime | None) -> datetime | None:
 class Like(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    video_id: Annotated[str, Field(max_length=36)]
+    video_id: VideoName
     time_sec: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
     def moment(self) -> LikeMoment:
@@ -204,7 +214,7 @@ class Like(BaseModel):
 
 
 class SearchOrder(Wanted):
-    query: Annotated[str, Field(max_length=4000)] = Field(default="", description="Words.")
+    query: Words = Field(default="", description="Words, any of them.")
     like: Like | None = Field(default=None, description="A moment whose look is searched.")
     image_b64: str | None = Field(
         default=None, description="A picture whose look is searched, at most 1.5 MB."
@@ -263,7 +273,7 @@ class SearchFound(BaseModel):
 
 
 class QuestionOrder(Wanted):
-    question: Annotated[str, Field(min_length=1, max_length=4000)]
+    question: Annotated[Words, Field(min_length=1)]
     top_k: Annotated[int, Field(ge=1, le=20)] = 5
 
 
@@ -306,7 +316,7 @@ class Judgement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     feedback: Literal["good", "bad"]
-    comment: Annotated[str | None, Field(max_length=2000), AfterValidator(none_if_blank)] = None
+    comment: Annotated[Words, AfterValidator(none_if_blank)] | None = None
 
 
 class TranscriptLine(BaseModel):
