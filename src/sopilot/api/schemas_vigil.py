@@ -355,7 +355,7 @@ def _footage(row: FootageRow) -> dict[str, Any]:
         "indexed": row.indexed_at is not None,
         "progress": row.progress if row.job_id is not None else None,
         "counts": Counts(**row.counts),
-        "duration_sec": row.duration_sec,
+        "duration_sec": _rounded(row.duration_sec),
         "covered_sec": row.covered_sec,
         "domain": str(row.domain),
         "camera_id": row.camera_id,
@@ -370,6 +370,10 @@ def _footage(row: FootageRow) -> dict[str, Any]:
         "created_at": row.created_at,
         "indexed_at": row.indexed_at,
     }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def status_shape(row: FootageRow, text_count: int) -> IndexStatus:
@@ -389,7 +393,7 @@ def status_shape(row: FootageRow, text_count: int) -> IndexStatus:
         num_macro=counts.macro,
         num_text=text_count,
         counts=counts,
-        duration_sec=row.duration_sec,
+        duration_sec=_rounded(row.duration_sec),
         covered_sec=row.covered_sec,
         skipped_sec=skipped,
         error_code=row.error_code,

@@ -26,6 +26,7 @@ from sopilot.cli import (
     smoke,
     texts,
     vectors,
+    vigil,
     vlm,
     watch,
 )
@@ -58,6 +59,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(texts.app, name="texts")
 app.add_typer(vectors.app, name="vectors")
+app.add_typer(vigil.app, name="vigil")
 app.add_typer(vlm.app, name="vlm")
 
 

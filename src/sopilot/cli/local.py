@@ -28,6 +28,9 @@ from sopilot.sop import queries
 from sopilot.sop.evaluate import ScoreOrder, submit
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.tasks import task_opener
+from sopilot.vigil import queries as footage
+from sopilot.vigil.add import request_index
+from sopilot.vigil.schemas import Domain, FootageRow
 from sopilot.worker import kinds_of
 
 
@@ -128,6 +131,23 @@ def analyse_file(
     with runtime.database.read() as connection:
         analysis = incidents.get_analysis(connection, row.id)
     return {"incident_iid": row.id, **(analysis or {})}
+
+
+def index_now(
+    runtime: Runtime, video: str, domain: Domain | None, stage_of: Callable[[str], Progress]
+) -> FootageRow:
+    """Index a video and wait for it. Raises as `vigil.add.request_index`, and what failed a job."""
+    with runtime.database.write() as connection:
+        asked = request_index(runtime, connection, video, requester(), domain)
+        found = library.get_video(connection, asked.video_id)
+    if asked.job_id is None and found.ingest_job_id is not None:
+        _work(runtime, found.ingest_job_id, stage_of("reading"), f"video {asked.uid}")
+    with runtime.database.read() as connection:
+        job_id = footage.get_footage(connection, asked.video_id).job_id
+    assert job_id is not None
+    _work(runtime, job_id, stage_of("indexing"), f"video {asked.uid}")
+    with runtime.database.read() as connection:
+        return footage.get_footage(connection, asked.video_id)
 
 
 def _work(runtime: Runtime, job_id: int, progress: Progress, subject: str) -> None:
