@@ -17,9 +17,9 @@ from benchmarks.verdicts.report import Report, Table, floor_row, number
 from benchmarks.verdicts.retake import Picture, Retake, frames, rate_of, record
 from benchmarks.verdicts.session import Session
 from benchmarks.verdicts.standards import Standard, given_file, standards
+from sopilot.core.rates import share
 from sopilot.core.records import Role
 from sopilot.evaluation.figures import Outcome
-from sopilot.evaluation.rates import share
 
 LEAST_SCORE = 90.0
 CHUNK_COUNT = 8

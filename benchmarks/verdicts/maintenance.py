@@ -13,8 +13,8 @@ from benchmarks.verdicts.product import PASS_SCORE
 from benchmarks.verdicts.report import Report, Table, floor_row, not_run, number
 from benchmarks.verdicts.session import Session
 from benchmarks.verdicts.standards import MAINTENANCE_STEPS, given_file, maintenance_gold
+from sopilot.core.rates import share
 from sopilot.evaluation.figures import Outcome
-from sopilot.evaluation.rates import share
 
 OWN_SCORE, SLOW_SCORE = 99.5, 95.0
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.harness import machine
 from benchmarks.verdicts.report import Report, Row
+from sopilot.core.rates import Rate, Share
 from sopilot.evaluation.figures import DefectFigures, Figures, Outcome
-from sopilot.evaluation.rates import Rate, Share
 from sopilot.sop.compare import ALGORITHM
 
 FILM_COLUMNS = ("name", "defect", "score", "decision", "basis", "found", "named", "interval")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.verdicts.floors import FLOORS, Floor
+from sopilot.core.rates import Rate, Share
 from sopilot.evaluation.figures import Figures, Outcome
-from sopilot.evaluation.rates import Rate, Share
 
 Verdict = Literal["ok", "MISS", "info", "not run"]
 Measured = float | Share | Rate | None

@@ -21,11 +21,11 @@ from benchmarks.verdicts.judging import Case, Trial
 from benchmarks.verdicts.report import Report, Table, floor_row, number
 from benchmarks.verdicts.retake import Picture, Retake, frames, rate_of, record
 from benchmarks.verdicts.session import Session
+from sopilot.core.rates import share
 from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.figures import Outcome
 from sopilot.evaluation.generated.film import gold_steps
-from sopilot.evaluation.rates import share
 
 RETAKES = (
     Retake("mirrored", is_mirrored=True),

@@ -16,11 +16,11 @@ from benchmarks.verdicts.films import Footage, Refused, load, prepare
 from benchmarks.verdicts.floors import FLOORS, Floor
 from benchmarks.verdicts.judging import Case, Trial, judge
 from benchmarks.verdicts.report import Report, Row, Table, floor_row
+from sopilot.core.rates import Share, rate
 from sopilot.core.records import Producer, Role
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import Blocks, VideoFeatures
 from sopilot.evaluation.figures import Outcome, summarise
-from sopilot.evaluation.rates import Share, rate
 from sopilot.evaluation.truth import Found
 
 

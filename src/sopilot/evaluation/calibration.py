@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sopilot.core.errors import InputError
-from sopilot.evaluation.rates import Share
+from sopilot.core.rates import Share
 
 BIN_COUNT = 10
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share
 from sopilot.core.timespan import TimeSpan
-from sopilot.evaluation.rates import Share
 
 _Counts = NDArray[np.int64]
 

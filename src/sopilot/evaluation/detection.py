@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import LEVEL, Share, poisson_bounds
 from sopilot.evaluation.curves import CurvePoint, curve, interpolated_average_precision
 from sopilot.evaluation.matching import MatchedVideo, TimedEvent, VideoEvents, match_videos
-from sopilot.evaluation.rates import LEVEL, Share, poisson_bounds
 
 TIOUS = (0.3, 0.5, 0.7)
 """At which average precision is told (vigil-incidents 4.5)."""

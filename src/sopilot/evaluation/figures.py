@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from statistics import median
 
-from sopilot.evaluation.rates import Rate, Share, auc, balanced_accuracy, rate, share
+from sopilot.core.rates import Rate, Share, auc, balanced_accuracy, rate, share
 from sopilot.evaluation.truth import Found, Match
 from sopilot.sop.comparison import EventType
 

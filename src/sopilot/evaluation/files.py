@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share
 from sopilot.core.records import plain
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.calibration import brier_score, calibration_error
@@ -25,7 +26,6 @@ from sopilot.evaluation.detection import (
     summarise,
 )
 from sopilot.evaluation.matching import MatchedVideo, TimedEvent, VideoEvents, match_videos
-from sopilot.evaluation.rates import Share
 from sopilot.evaluation.resampling import bootstrap_by_video
 from sopilot.evaluation.retrieval import (
     Grounding,

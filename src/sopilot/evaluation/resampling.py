@@ -12,7 +12,7 @@ from random import Random
 from typing import TypeVar
 
 from sopilot.core.errors import InputError
-from sopilot.evaluation.rates import LEVEL
+from sopilot.core.rates import LEVEL
 
 DRAWS = 1000
 

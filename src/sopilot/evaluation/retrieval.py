@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share, share
 from sopilot.core.timespan import TimeSpan
-from sopilot.evaluation.rates import Share, share
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share
 from sopilot.evaluation.calibration import (
     ReliabilityBin,
     brier_score,
     calibration_error,
     reliability_bins,
 )
-from sopilot.evaluation.rates import Share
 
 Y, N = True, False
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share, auc
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.curves import (
     CurvePoint,
@@ -22,7 +23,6 @@ from sopilot.evaluation.curves import (
     interpolated_average_precision,
     roc_auc,
 )
-from sopilot.evaluation.rates import Share, auc
 
 Y, N = True, False
 

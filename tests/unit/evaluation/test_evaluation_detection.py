@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.curves import CurvePoint
 from sopilot.evaluation.detection import (
@@ -26,7 +27,6 @@ from sopilot.evaluation.detection import (
     type_curve,
 )
 from sopilot.evaluation.matching import TimedEvent, VideoEvents, match_videos
-from sopilot.evaluation.rates import Share
 
 
 def event(kind: str, start: float, end: float, score: float | None = None) -> TimedEvent:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sopilot.core.rates import Share
 from sopilot.core.timespan import TimeSpan
 from sopilot.evaluation.figures import Outcome, coverage, slow_flagged, stopped, summarise
-from sopilot.evaluation.rates import Share
 from sopilot.evaluation.truth import Found, Match, TrueEvent
 from sopilot.sop.comparison import EventType
 

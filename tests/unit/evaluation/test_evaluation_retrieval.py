@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.errors import InputError
+from sopilot.core.rates import Share
 from sopilot.core.timespan import TimeSpan
-from sopilot.evaluation.rates import Share
 from sopilot.evaluation.retrieval import (
     Grounding,
     Judged,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopilot.core.errors import InputError
-from sopilot.evaluation.rates import (
+from sopilot.core.rates import (
     Share,
     auc,
     balanced_accuracy,
