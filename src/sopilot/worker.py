@@ -35,6 +35,7 @@ from sopilot.sop.segment import MOST_ROWS, propose_steps
 from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 from sopilot.vigil import jobs as vigil
 from sopilot.vigil.add import INDEX_KIND
+from sopilot.vigil.events import DETECT_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
@@ -60,6 +61,12 @@ def kinds_of(runtime: Runtime) -> Kinds:
         ),
         INDEX_KIND: Kind(
             lambda context: vigil.index_footage(runtime, context), on_failure=vigil.index_ended
+        ),
+        DETECT_KIND: Kind(
+            lambda context: vigil.detect_events(runtime, context),
+            on_failure=lambda connection, job, error: vigil.detection_ended(
+                runtime, connection, job, error
+            ),
         ),
         SCORE_KIND: Kind(
             lambda context: score_videos(runtime, context),

@@ -36,6 +36,7 @@ from sopilot.api.routers import (
     training,
     videos,
     vigil,
+    vigil_events,
 )
 from sopilot.core.config import Settings, load_settings
 from sopilot.core.errors import SopilotError, StoreError
@@ -65,7 +66,7 @@ ROUTERS = (
     training.router,
 )
 
-PLACED_ROUTERS = (incidents.router, vigil.router)
+PLACED_ROUTERS = (incidents.router, vigil.router, vigil_events.router)
 """Routers that have one place: their contract names the prefix."""
 
 _DESCRIPTION = (
@@ -114,7 +115,9 @@ def create_app(
     app.state.vigil_slots = BoundedSemaphore(settings.vigil_concurrent_queries)
     app.state.start_failure = None
     app.state.is_stopping = lambda: False  # the server replaces it: waits end when it stops
-    placed = [r for r in PLACED_ROUTERS if settings.vigil_enabled or r is not vigil.router]
+    placed = [
+        r for r in PLACED_ROUTERS if settings.vigil_enabled or r.prefix != vigil.router.prefix
+    ]
     app.state.documented_routes = [
         route
         for router in (*ROUTERS, *placed)

@@ -42,6 +42,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.BlobNotFound: 404,
     errors.IncidentNotFound: 404,
     errors.EventNotFound: 404,
+    errors.DefinitionNotFound: 404,
     errors.QuestionNotFound: 404,
     errors.TooEarly: 425,
     errors.MediaTypeRefused: 415,

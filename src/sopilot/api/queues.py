@@ -14,6 +14,7 @@ from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.training import TRAINING_KIND
 from sopilot.store.times import now_text
 from sopilot.vigil.add import INDEX_KIND
+from sopilot.vigil.events import DETECT_KIND
 
 _KINDS = {
     "ingest": INGEST_KIND,
@@ -21,6 +22,7 @@ _KINDS = {
     "training": TRAINING_KIND,
     "incident": INCIDENT_KIND,
     "vigil": INDEX_KIND,
+    "detect": DETECT_KIND,
 }
 
 

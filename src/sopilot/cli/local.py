@@ -28,9 +28,13 @@ from sopilot.sop import queries
 from sopilot.sop.evaluate import ScoreOrder, submit
 from sopilot.sop.queries import ScoreRow
 from sopilot.sop.tasks import task_opener
+from sopilot.vigil import event_queries
 from sopilot.vigil import queries as footage
 from sopilot.vigil.add import request_index
+from sopilot.vigil.event_schemas import EventRow, RunRow
+from sopilot.vigil.events import events_of
 from sopilot.vigil.schemas import Domain, FootageRow
+from sopilot.vigil.wanted import queue_runs
 from sopilot.worker import kinds_of
 
 
@@ -148,6 +152,27 @@ def index_now(
     _work(runtime, job_id, stage_of("indexing"), f"video {asked.uid}")
     with runtime.database.read() as connection:
         return footage.get_footage(connection, asked.video_id)
+
+
+def detect_now(
+    runtime: Runtime, video: str, types: Sequence[str], stage_of: Callable[[str], Progress]
+) -> tuple[list[RunRow], list[EventRow]]:
+    """Look for definitions, all that are enabled if none is named, in a video; its runs and the
+    events in force. Raises as `vigil.wanted.queue_runs`; a run that fails is told by its row."""
+    with runtime.database.write() as connection:
+        runs = queue_runs(runtime, connection, types, [video], requester())
+    for run in runs:
+        assert run.job_id is not None
+        run_until_finished(
+            runtime.database,
+            kinds_of(runtime),
+            run.job_id,
+            stage_of(f"looking for {run.event_type}"),
+            lease_sec=runtime.settings.job_lease_seconds,
+        )
+    with runtime.database.read() as connection:
+        known = [event_queries.get_run(connection, run.id) for run in runs]
+        return known, events_of(connection, video_id=runs[0].video_id)
 
 
 def _work(runtime: Runtime, job_id: int, progress: Progress, subject: str) -> None:

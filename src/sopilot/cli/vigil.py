@@ -193,6 +193,90 @@ def ask(
             note(f"not known: {text}")
 
 
+@app.command("define")
+def define(
+    event_type: Annotated[str, typer.Argument(help="Its name, such as CRATE_LEFT.")],
+    description: Annotated[str, typer.Argument(help="The event in plain words.")],
+    cue: Annotated[list[str] | None, typer.Option(help="What it is seen by. Repeatable.")] = None,
+    contrast: Annotated[str | None, typer.Option(help="How it looks when it is not.")] = None,
+    method: Annotated[str, typer.Option(help="zero_shot, signal, sop, or a plug-in.")] = (
+        "zero_shot"
+    ),
+    threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0)] = None,
+    json_target: JsonTarget = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Define an event, or give it its next version."""
+    from pydantic import ValidationError
+
+    from sopilot.api.schemas_vigil_events import NewDefinitionBody, definition_shape
+    from sopilot.cli.local import opened, requester
+    from sopilot.core.config import load_settings
+    from sopilot.core.errors import InputError
+    from sopilot.vigil import event_queries, events
+
+    _quiet()
+    try:
+        body = NewDefinitionBody(
+            event_type=event_type,
+            description=description,
+            visual_cues=cue or [],
+            contrast=contrast,
+            method=method,
+            threshold=threshold,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]}: {first['msg']}") from error
+    made = body.made(event_type)
+    with (
+        opened(load_settings(data_dir=data_dir)) as runtime,
+        runtime.database.write() as connection,
+    ):
+        if event_queries.has_definition(connection, event_type):
+            row = events.redefine(connection, made, requester())
+        else:
+            row = events.define(connection, made, requester())
+    record = definition_shape(row).model_dump()
+    _give(record, json_target, f"{row.event_type} version {row.version}")
+
+
+@app.command("events")
+def list_events(
+    video: Annotated[str, typer.Argument(help="Id of the video.")],
+    event: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this event. Repeatable.")
+    ] = None,
+    json_target: JsonTarget = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Look for the defined events in a video, and list them with what nobody looked at."""
+    from sopilot.api.schemas_vigil_events import VigilEvents, event_shape, unchecked_shapes
+    from sopilot.cli.local import detect_now, opened
+    from sopilot.core.config import load_settings
+    from sopilot.core.timespan import timecode
+
+    _quiet()
+    with opened(load_settings(data_dir=data_dir)) as runtime:
+        with progress_bar() as bar:
+            runs, rows = detect_now(runtime, video, event or [], bar.stage)
+    missed = [item for run in runs for item in unchecked_shapes(run)]
+    told = VigilEvents(events=[event_shape(row) for row in rows], not_checked=missed)
+    record = told.model_dump()
+    if json_target is not None:
+        write_json(record, json_target)
+    if json_target != "-":
+        for item in record["events"]:
+            score = "" if item["score"] is None else f" ({item['score']:.2f})"
+            place = f"{timecode(item['start_sec'])}-{timecode(item['end_sec'])}"
+            typer.echo(f"{place}  {item['event_type']}{score} {item['description']}")
+        if not record["events"]:
+            note("no event found in what was looked at")
+        for item in record["not_checked"]:
+            place = f"{timecode(item['start_sec'])}-{timecode(item['end_sec'])}"
+            note(f"not checked: {place} ({item['code']})")
+
+
 def _place(item: dict[str, Any]) -> str:
     from sopilot.core.timespan import timecode
 

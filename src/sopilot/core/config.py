@@ -359,6 +359,13 @@ class Settings(BaseSettings):
         description="Searches and questions at the same time; more of them wait or get 503.",
     )
 
+    vigil_max_windows: int = Field(
+        default=0,
+        ge=0,
+        description="Most windows of a video that a model is asked about per event definition, the "
+        "most conspicuous first; the others are reported as not checked. 0 = no limit.",
+    )
+
     # Jobs
     score_workers: int = Field(
         default=2, ge=0, le=64, description="Worker processes of the embedded pool; 0 = none here."

@@ -12,7 +12,8 @@ SopilotError
 │   ├── TaskMismatch         gold and trainee do not belong together (ProducerMismatch)
 │   └── TaskNotAllowed       a foreign task while the primary task is enforced
 ├── NotFound                 VideoNotFound, ScoreNotFound, TaskNotFound, JobNotFound, BlobNotFound,
-│                            IncidentNotFound, EventNotFound, QuestionNotFound
+│                            IncidentNotFound, EventNotFound, QuestionNotFound,
+│                            DefinitionNotFound
 ├── TooEarly                 what is asked for will exist when an analysis has ended
 ├── MediaTypeRefused         the file says that it is no video of a kind that is taken
 ├── Conflict                 VideoNotReady, VideoNotGold, JobFinished, LeaseLost, DataFolderInUse
@@ -139,6 +140,10 @@ class IncidentNotFound(NotFound):
 
 class EventNotFound(NotFound):
     code = "EVENT_NOT_FOUND"
+
+
+class DefinitionNotFound(NotFound):
+    code = "DEFINITION_NOT_FOUND"
 
 
 class QuestionNotFound(NotFound):

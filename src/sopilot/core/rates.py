@@ -1,7 +1,8 @@
 """Counts as rates with exact intervals, and the order of two groups of scores.
 
 Pure. Films of one execution fail together, so a rate is told by film and by unit (the independent
-execution); only the second interval says what another execution may do. Called by `evaluation` and by the live rates of `vigil`.
+execution); only the second interval says what another execution may do. Called by `evaluation`, and
+by `vigil` for its live rates.
 """
 
 from __future__ import annotations

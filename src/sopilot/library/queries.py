@@ -20,7 +20,7 @@ from sopilot.library.schemas import (
     VideoStatus,
 )
 from sopilot.store.ids import row_name
-from sopilot.store.tables import incidents, tasks, videos
+from sopilot.store.tables import event_runs, incidents, tasks, videos, vigil_videos
 from sopilot.store.times import now_text
 
 _FIELDS = tuple(VideoRow.__dataclass_fields__)
@@ -344,6 +344,19 @@ def list_ready(connection: Connection) -> list[tuple[VideoRow, int]]:
 def all_ids(connection: Connection) -> frozenset[int]:
     """Every video that exists, in whatever state."""
     return frozenset(connection.execute(select(videos.c.id)).scalars())
+
+
+def jobs_of_footage(connection: Connection, video_id: int) -> list[int]:
+    """Jobs that index a video or look for events in it."""
+    rows = [
+        *connection.execute(
+            select(vigil_videos.c.job_id).where(vigil_videos.c.video_id == video_id)
+        ).scalars(),
+        *connection.execute(
+            select(event_runs.c.job_id).where(event_runs.c.video_id == video_id)
+        ).scalars(),
+    ]
+    return [int(job_id) for job_id in rows if job_id is not None]
 
 
 def incident_of(connection: Connection, video_id: int) -> int | None:

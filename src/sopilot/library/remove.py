@@ -97,9 +97,9 @@ def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> l
     """
     queries.lock_content(connection, video.sha256)
     after_commit(connection, partial(moments.forget_video, runtime, video.id))
+    own_jobs = queries.jobs_of_footage(connection, video.id)
     queries.delete_video(connection, video.id)
-    if video.ingest_job_id is not None:
-        jobs.delete_jobs(connection, [video.ingest_job_id])
+    jobs.delete_jobs(connection, [*own_jobs, *filter(None, [video.ingest_job_id])])
     names = []
     if not queries.content_is_used(connection, video.sha256):
         if runtime.blobs.exists("raw", video.sha256):

@@ -13,7 +13,7 @@ from sopilot.runtime import Runtime
 
 _WORK = Path("derived/.work")
 
-Purpose = Literal["ingest", "incident"]
+Purpose = Literal["ingest", "incident", "detect"]
 
 
 @contextmanager

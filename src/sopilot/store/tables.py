@@ -401,6 +401,85 @@ embeddings = Table(
 )
 """Which model a collection of vectors is of."""
 
+event_definitions = Table(
+    "event_definitions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("event_type", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("visual_cues", _JSON, nullable=False),
+    Column("contrast", Text),
+    Column("method", String(16), nullable=False),
+    Column("threshold", Float),
+    Column("alert", _JSON),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    UniqueConstraint("event_type", "version"),
+    sqlite_autoincrement=True,
+)
+"""Events in plain words, every version kept; the highest of a type is in force."""
+
+event_runs = Table(
+    "event_runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column(
+        "definition_id",
+        Integer,
+        ForeignKey("event_definitions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("video_id", Integer, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Integer, ForeignKey("jobs.id"), index=True),
+    Column("state", String(16), nullable=False),
+    Column("checked_sec", Float),
+    Column("unchecked", _JSON, nullable=False),
+    Column("model_version", String(256)),
+    Column("prompt_version", String(64)),
+    Column("analysis", _JSON),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("requested_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("finished_at", _TIME),
+    UniqueConstraint("definition_id", "video_id"),
+    Index("ix_event_runs_video_id", "video_id"),
+    sqlite_autoincrement=True,
+)
+"""One version of a definition looked for in one video. unchecked: spans that nobody looked at."""
+
+vigil_events = Table(
+    "vigil_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("video_id", Integer, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", Integer, ForeignKey("event_runs.id", ondelete="CASCADE"), index=True),
+    Column("event_type", String(64), nullable=False),
+    Column("start_sec", Float, nullable=False),
+    Column("end_sec", Float, nullable=False),
+    Column("confidence", Float),
+    Column("score", Float),
+    Column("method", String(16), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("evidence", _JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reviewed_by", String(128)),
+    Column("reviewed_at", _TIME),
+    Column("note", Text),
+    Column("alerted_at", _TIME),
+    Column("created_at", _TIME, nullable=False),
+    Index("ix_vigil_events_video_id", "video_id", "start_sec", "id"),
+    Index("ix_vigil_events_event_type", "event_type", "status"),
+    sqlite_autoincrement=True,
+)
+"""Events of footage. run_id: None where they were imported. score: of the method, 0-1, not
+calibrated."""
+
 vigil_queries = Table(
     "vigil_queries",
     metadata,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -22,9 +23,11 @@ from sopilot.library.schemas import UploadMeta, VideoStatus
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.blobs import StagedBlob
+from sopilot.store.engine import after_commit
 from sopilot.store.times import text_of
 from sopilot.vigil import queries
 from sopilot.vigil.schemas import Domain, FootageRow, IndexState
+from sopilot.vigil.vectors import forget
 
 INDEX_KIND = "vigil.index"
 BUSY = frozenset({IndexState.QUEUED, IndexState.INDEXING})
@@ -241,9 +244,10 @@ def delete_footage(runtime: Runtime, connection: Connection, video: int | str, b
     found = queries.get_footage(connection, video)
     row = library.lock_video(connection, found.video_id)
     is_own = row.role is Role.FOOTAGE and library.incident_of(connection, row.id) is None
+    own_jobs = library.jobs_of_footage(connection, row.id)
     queries.delete_footage(connection, row.id)
-    if found.job_id is not None:
-        jobs.delete_jobs(connection, [found.job_id])
+    jobs.delete_jobs(connection, own_jobs)
+    after_commit(connection, partial(forget, runtime, row.id))
     if is_own:
         forget_video(connection, runtime, row)
     record(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from sopilot.core.errors import SopilotError, VideoNotFound
@@ -15,14 +17,18 @@ from sopilot.library.analyze import THUMBNAILS, media_producer
 from sopilot.library.ingest import REPORT
 from sopilot.library.look import needed
 from sopilot.library.schemas import VideoRow
+from sopilot.library.workplace import clear_workplace, workplace
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.times import now_text
-from sopilot.vigil import queries
+from sopilot.vigil import event_queries, queries
 from sopilot.vigil.add import queue_waiting, state_before
+from sopilot.vigil.alerts import alert
+from sopilot.vigil.detectors import Task, detector_of
+from sopilot.vigil.event_schemas import RunState
 from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
-from sopilot.vigil.schemas import IndexState
+from sopilot.vigil.schemas import Domain, IndexState
 from sopilot.vigil.vectors import collection_of, forget, store_index
 
 
@@ -113,3 +119,56 @@ def video_failed(connection: Connection, video: VideoRow) -> None:
             error_code=video.error_code,
             error_message=video.error_message,
         )
+
+
+def detect_events(runtime: Runtime, context: JobContext) -> None:
+    """Work on a `vigil.detect` job: one definition over one video."""
+    run_id = int(context.job.payload["run_id"])
+    with runtime.database.write() as connection:
+        heartbeat(connection, context.job, runtime.settings.job_lease_seconds, 0.0)
+        run = event_queries.get_run(connection, run_id)
+        definition = event_queries.get_definition_row(connection, run.definition_id)
+        video = library.get_ready_video(connection, run.video_id)
+        footage = queries.find_footage(connection, run.video_id)
+        event_queries.update_run(connection, run_id, state=str(RunState.RUNNING))
+    domain = Domain.GENERIC if footage is None else footage.domain
+    with workplace(runtime, context.job, "detect") as folder:
+        task = Task(runtime, definition, video, domain, folder, context.progress)
+        found = detector_of(definition.method)(task)
+    with context.commit() as connection:
+        run = event_queries.get_run(connection, run_id)
+        event_queries.store_detection(connection, run, definition.method, found)
+        events = event_queries.events_of_run(connection, run_id)
+        if runtime.settings.webhook_url:
+            alert(connection, definition, events, datetime.now().astimezone())
+        record(
+            connection,
+            WORKER,
+            Action.EVENTS_DETECTED,
+            f"video:{run.video_id}",
+            detail={
+                "definition": f"{run.event_type}@{run.version}",
+                "event_count": len(events),
+                "checked_sec": found.checked_sec,
+                "unchecked_count": len(found.unchecked),
+            },
+        )
+
+
+def detection_ended(
+    runtime: Runtime, connection: Connection, job: Job, error: SopilotError
+) -> None:
+    """What a failed or cancelled run leaves: its reason; the video counts as not checked by it."""
+    clear_workplace(runtime, job, "detect")
+    run = event_queries.get_run(connection, int(job.payload["run_id"]))
+    duration_sec = library.get_video(connection, run.video_id).duration_sec or 0.0
+    event_queries.update_run(
+        connection,
+        run.id,
+        state=str(RunState.ERROR),
+        checked_sec=0.0,
+        unchecked=[{"span": [0.0, round(duration_sec, 3)], "code": error.code}],
+        error_code=error.code,
+        error_message=error.message,
+        finished_at=now_text(),
+    )

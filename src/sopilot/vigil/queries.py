@@ -17,8 +17,10 @@ from sopilot.store.tables import (
     annotation_rows,
     chunks,
     embeddings,
+    event_runs,
     jobs,
     videos,
+    vigil_events,
     vigil_queries,
     vigil_videos,
 )
@@ -159,6 +161,8 @@ def update_footage(connection: Connection, video_id: int, **values: object) -> N
 
 def delete_footage(connection: Connection, video_id: int) -> None:
     """Remove what VIGIL knows of a video; the video stays."""
+    connection.execute(vigil_events.delete().where(vigil_events.c.video_id == video_id))
+    connection.execute(event_runs.delete().where(event_runs.c.video_id == video_id))
     connection.execute(chunks.delete().where(chunks.c.video_id == video_id))
     connection.execute(vigil_videos.delete().where(vigil_videos.c.video_id == video_id))
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from sopilot.core.errors import ModelError, ModelRefused, ModelUnavailable
 from sopilot.core.records import Progress, no_progress
-from sopilot.media.pictures import PictureFile, ShownPicture, Window
+from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vlm.answers import ShownFrame, WindowAnswer
 from sopilot.vlm.client import Picture, Question, Reply
 
@@ -34,6 +34,14 @@ _ALIKE_COUNT = 3
 _ALIKE_TEMPERATURE = 0.1
 _BLOCK_ROWS = 512
 _POLL_SEC = 0.25
+
+
+class Pictures(Protocol):
+    """Where the pictures of windows come from; `media.pictures.PictureFile` is one."""
+
+    def of(self, window_index: int) -> tuple[ShownPicture, ...]:
+        """The pictures of a window in time order; none where the video showed nothing new."""
+        ...
 
 
 class Asker(Protocol):
@@ -93,7 +101,7 @@ class _Run:
 def ask_windows(
     asker: Asker,
     windows: Sequence[Window],
-    pictures: PictureFile,
+    pictures: Pictures,
     guide: Guide,
     pace: Pace,
     progress: Progress = no_progress,
@@ -133,7 +141,7 @@ def _questions(
     pool: ThreadPoolExecutor,
     asker: Asker,
     windows: Sequence[Window],
-    pictures: PictureFile,
+    pictures: Pictures,
     guide: Guide,
     pace: Pace,
     progress: Progress,

@@ -206,7 +206,9 @@ def post_search(
     return search_shape(order.query, found)
 
 
-@router.post("/ask", summary="Ask about footage", include_in_schema=False)
+@router.post(
+    "/ask", summary="Ask about footage (older name)", responses=failures(404, 409, 422, 502)
+)
 @router.post("/query", summary="Ask about footage", responses=failures(404, 409, 422, 502))
 def post_query(
     order: QuestionOrder, request: Request, who: Operator, runtime: RuntimeDep
