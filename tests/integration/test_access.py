@@ -45,7 +45,15 @@ MATRIX = {
     "GET /api/v1/incidents/{iid}/status/stream, GET /api/v1/incidents/{iid}/media, "
     "HEAD /api/v1/incidents/{iid}/media, GET /api/v1/incidents/{iid}/report, "
     "GET /api/v1/incidents/{iid}/highlights/{number}, GET /api/v1/events, "
-    "GET /api/v1/events/{event_iid}, GET /api/v1/timelines, GET /api/v1/logs",
+    "GET /api/v1/events/{event_iid}, GET /api/v1/timelines, GET /api/v1/logs, "
+    "GET /vigil/videos, GET /vigil/videos/{video_id}, GET /vigil/status/{video_id}, "
+    "GET /vigil/videos/{video_id}/keyframe, GET /vigil/videos/{video_id}/transcript, "
+    "GET /vigil/queries, GET /vigil/queries/{query_id}, GET /vigil/events/definitions, "
+    "GET /vigil/events/definitions/{event_type}, "
+    "GET /vigil/events/definitions/{event_type}/diff, "
+    "GET /vigil/events/definitions/{event_type}/threshold, "
+    "GET /vigil/events/definitions/{event_type}/rates, GET /vigil/events/runs, "
+    "GET /vigil/events/runs/{run_id}, GET /vigil/events, GET /vigil/videos/{video_id}/events",
     OPERATOR: "POST /gold, POST /videos, PATCH /videos/{video_id}, POST /score, "
     "POST /score/{job_id}/cancel, POST /score/{job_id}/rerun, POST /score/batch, "
     "POST /score/ensemble, POST /research/soft-dtw, GET /score/export/csv, "
@@ -54,11 +62,16 @@ MATRIX = {
     "GET /analytics/operators/{operator_id}/projection, "
     "GET /analytics/recommendations/{operator_id}, GET /ops/queue, "
     "POST /api/v1/incidents/upload, POST /api/v1/incidents/{iid}/analyze, "
-    "POST /api/v1/incidents/{iid}/search",
+    "POST /api/v1/incidents/{iid}/search, POST /vigil/videos, "
+    "POST /vigil/videos/{video_id}/index, POST /vigil/videos/{video_id}/cancel, "
+    "PUT /vigil/videos/{video_id}/transcript, POST /vigil/search, POST /vigil/query, "
+    "POST /vigil/ask, POST /vigil/queries/{query_id}/feedback, POST /vigil/events/detect, "
+    "POST /vigil/videos/{video_id}/events, PUT /vigil/events/{event_id}/review",
     ADMIN: "DELETE /videos/{video_id}, POST /admin/rescore, PUT /task-profile, PUT /tasks/steps, "
     "DELETE /tasks/steps, GET /admin/db-stats, POST /admin/backup, POST /admin/optimize, "
     "POST /train/nightly, POST /audit/export, GET /audit/export/{export_id}/file, "
-    "DELETE /api/v1/incidents/{iid}",
+    "DELETE /api/v1/incidents/{iid}, DELETE /vigil/videos/{video_id}, "
+    "POST /vigil/events/definitions, PUT /vigil/events/definitions/{event_type}",
 }
 """The role matrix of the contract, 2.1, route by route."""
 PUBLIC_PAGES = [route[4:] for route in MATRIX[ANYONE].split(", ") if route.startswith("GET ")]
