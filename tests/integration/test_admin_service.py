@@ -88,7 +88,8 @@ def test_the_queue_shows_each_job_where_it_is(client: Caller, runtime: Runtime) 
     ingest = next(item for item in body["queue"]["queues"] if item["key"] == "ingest")
     assert (ingest["queued"], ingest["scheduled"], ingest["failed"]) == (2, 1, 1)
     assert body["jobs"]["ingest"]["total"] == 3
-    assert {"ingest", "score", "training", "incident"} == set(body["jobs"])
+    kinds = {"ingest", "score", "training", "incident", "vigil", "detect"}
+    assert set(body["jobs"]) == kinds
 
 
 def test_the_queue_says_what_carries_it_and_who_works(client: Caller, runtime: Runtime) -> None:

@@ -103,7 +103,7 @@ def send(client: Client, route: Route, body: bytes) -> Response:
 def test_there_are_routes_to_look_at() -> None:
     assert len(ROUTES) > 50
     assert len(WITH_BODY) > 5
-    assert len(UPLOADS) == 3
+    assert len(UPLOADS) == 4
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
@@ -206,6 +206,8 @@ def test_an_upload_beyond_its_limit_or_with_bad_fields(
     wrong: list[Any] = [{"site_id": ["a", "b"]}]
     if route.path.endswith("/incidents/upload"):
         wrong += [{"domain": "space"}, {"events": "x" * 12_001}]
+    elif route.path == "/vigil/videos":
+        wrong += [{"domain": "space"}, {"recorded_at": "yesterday"}, {"camera_id": "x" * 129}]
     else:
         wrong += [{"task_id": "x" * 129}, {"enforce_quality": "perhaps"}]
     for fields in wrong:

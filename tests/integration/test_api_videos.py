@@ -62,7 +62,7 @@ def test_a_video_is_changed_filtered_counted_and_deleted(tmp_path: Path, clip: P
         assert (summary["ready_videos"], summary["by_site"]) == (1, {"south": 1})
         gone = client.delete("/videos/1").json()
         assert (gone["video_id"], gone["task_id"], gone["deleted"]) == (1, "pilot_task", True)
-        assert len(gone["removed_files"]) == 5
+        assert len(gone["removed_files"]) == 4
         assert client.get("/videos/1").status_code == 404
         assert client.delete("/videos/1").status_code == 404
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -421,3 +423,29 @@ def test_the_vectors_of_another_model_are_refused(
     assert "look-1" in reply.json()["detail"]
     assert "look-0" in reply.json()["detail"]
     assert video in reply.json()["detail"]
+
+
+def test_no_more_questions_at_once_than_the_setting_says(
+    opened: Open, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sopilot.api import vigil
+
+    entered, leave = threading.Event(), threading.Event()
+
+    def see(asked: Asked) -> Any:
+        entered.set()
+        assert leave.wait(30)
+        return answers_with(asked, {"sentences": [("A crate.", None)]})
+
+    monkeypatch.setattr(vigil, "_WAIT_SEC", 0.1)
+    runtime, client = opened(Script(see), vigil_concurrent_queries=1)
+    put_talk(client, indexed(runtime, client, clips["yard"]))
+    order = {"question": "What blocks the forklift?"}
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lambda: client.post("/vigil/query", json=order))
+        assert entered.wait(30)
+        busy = client.post("/vigil/search", json={"query": "forklift"})
+        leave.set()
+        assert first.result().status_code == 200
+    assert (busy.status_code, busy.json()["error"]["code"]) == (429, "RATE_LIMITED")
+    assert client.post("/vigil/search", json={"query": "forklift"}).status_code == 200

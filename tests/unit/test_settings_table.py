@@ -14,6 +14,7 @@ from sopilot.core.unread import UNREAD, unread
 TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
 INCIDENTS = "integration/test_incidents.py"
+VIGIL = "integration/test_vigil.py"
 TRAINING = "integration/test_training.py"
 ACCESS, WATCH = "integration/test_access.py", "integration/test_watch.py"
 SHOWN = {
@@ -106,6 +107,11 @@ SHOWN = {
     "watch_poll_sec": f"{WATCH}::test_killed_at_any_moment_it_loads_every_file_once",
     "watch_settle_sec": f"{WATCH}::test_a_file_must_rest_for_the_settling_time",
     "adapt_timeout_sec": f"{TRAINING}::test_a_command_that_takes_too_long_is_ended",
+    "vigil_enabled": f"{VIGIL}::test_without_vigil_there_is_no_route",
+    "vigil_source_dirs": f"{VIGIL}::test_a_named_folder_is_left_by_no_path",
+    "vigil_concurrent_queries": f"{VIGIL}::test_no_more_questions_at_once_than_the_setting_says",
+    "vigil_max_windows": "integration/test_vigil_events.py::"
+    "test_windows_beyond_the_limit_are_not_checked",
     "vlm_url": f"{INCIDENTS}::test_an_event_is_found_where_it_is",
     "vlm_model": f"{INCIDENTS}::test_wrong_key_and_answers_about_another_window_are_errors",
     "vlm_api_key": f"{INCIDENTS}::test_the_key_is_sent",

@@ -40,7 +40,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         alive = _impatient(receive)
-        limited = alive if _is_upload(scope) else _limited(alive, is_json=_is_json(scope))
+        is_json = _is_json(scope)
+        is_unlimited = _is_upload(scope) and not is_json
+        limited = alive if is_unlimited else _limited(alive, is_json=is_json)
         refusal = await _refusal(scope, alive, is_limited=limited is not alive)
         await (refusal or self._app)(scope, limited, send)
 

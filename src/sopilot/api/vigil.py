@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,6 @@ from sopilot.sop.tasks import task_opener
 from sopilot.vigil.add import AddedFootage, add_footage, add_footage_file
 from sopilot.vigil.transcript import import_transcript, transcript_of
 
-_MOST_ORDER_BYTES = 64 << 10
 _WAIT_SEC = 10.0
 
 
@@ -89,14 +89,9 @@ async def _uploaded(request: Request, runtime: Runtime, principal: Principal) ->
 
 
 async def _json_body(request: Request) -> object:
-    body = b""
-    async for block in request.stream():
-        body += block
-        if len(body) > _MOST_ORDER_BYTES:
-            raise InputError(f"the order has more than {_MOST_ORDER_BYTES} bytes; shorten it")
     try:
-        return json.loads(body)
-    except ValueError as error:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the body is no JSON ({error}); send an object") from error
 
 
@@ -143,7 +138,8 @@ def slot(slots: BoundedSemaphore) -> Iterator[None]:
     if not slots.acquire(timeout=_WAIT_SEC):
         raise RateLimited(
             "too many searches and questions at the same time; retry in a moment, or raise "
-            "SOPILOT_VIGIL_CONCURRENT_QUERIES"
+            "SOPILOT_VIGIL_CONCURRENT_QUERIES",
+            {"retry_after_sec": math.ceil(_WAIT_SEC)},
         )
     try:
         yield

@@ -231,7 +231,7 @@ class Watcher:
         """Task and role of a file by its folder, or why there are none."""
         settings = self.runtime.settings
         parts = [_text(part) for part in place.parts]
-        roles = {str(role): role for role in Role}
+        roles = {str(role): role for role in Role if role.is_scored}
         if len(parts) == 2 and parts[1].lower() in roles and len(parts[0]) <= _LONGEST_TASK:
             return parts[0], roles[parts[1].lower()]
         if settings.watch_task_id is not None:

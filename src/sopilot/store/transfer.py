@@ -40,6 +40,11 @@ def copy_rows(source: Connection, target: Connection) -> None:
         with source.execute(query) as rows:
             for piece in rows.mappings().partitions(_PIECE):
                 target.execute(table.insert(), [dict(row) for row in piece])
+    raise_counters(source, target)
+
+
+def raise_counters(source: Connection, target: Connection) -> None:
+    """Let the target give no id that the source has given, also of rows that are gone."""
     _raise_counters(target, _counters(source))
 
 
