@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sopilot.core.config import Settings
+from sopilot.core.errors import BadSettings
 from sopilot.core.log import get_logger
 from sopilot.embed.base import Embedder
 from sopilot.embed.open import Choice, choose_backend, embedder_named
@@ -19,6 +20,9 @@ from sopilot.store.vector_files import VectorFiles
 from sopilot.store.vectors import VectorStore
 
 _log = get_logger(__name__)
+
+_SERVER_SEC = 30.0
+"""How long one call of a vector server may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def open_runtime(settings: Settings) -> Runtime:
     if choice.has_failed_over:
         _log.warning("embedder.failed_over", asked=choice.failed_from, used=choice.backend)
     embedder = embedder_named(choice.backend)
-    vectors = VectorFiles(settings.data_dir / "vectors")
+    vectors = vectors_of(settings, settings.vector_backend)
     claim = occupy(blobs.root)
     try:
         database = open_database(settings.resolved_database_url)
@@ -55,6 +59,19 @@ def open_runtime(settings: Settings) -> Runtime:
         os.close(claim)
         raise
     return Runtime(settings, database, blobs, embedder, TableTransport(), vectors, choice, claim)
+
+
+def vectors_of(settings: Settings, backend: str) -> VectorStore:
+    """The vector store of a backend's name. Raises BadSettings."""
+    if backend != "qdrant":
+        return VectorFiles(settings.data_dir / "vectors")
+    from sopilot.store.vector_server import open_server
+
+    if not settings.resolved_qdrant_url:
+        raise BadSettings("no vector server is named; set SOPILOT_QDRANT_URL")
+    key = settings.qdrant_api_key
+    secret = None if key is None else key.get_secret_value()
+    return open_server(settings.resolved_qdrant_url, secret, _SERVER_SEC)
 
 
 def close_runtime(runtime: Runtime) -> None:

@@ -38,7 +38,7 @@ from sopilot.vigil.add import INDEX_KIND
 from sopilot.vigil.events import DETECT_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
-_WORKER_SECRETS = ("webhook_secret", "vlm_api_key")
+_WORKER_SECRETS = ("webhook_secret", "vlm_api_key", "qdrant_api_key")
 _log = get_logger(__name__)
 
 

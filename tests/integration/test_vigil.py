@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from httpx import Client
+from qdrant_client import QdrantClient
 from service_parts import files_below, open_test_runtime, work
 from test_api_service import serving
 from vigil_parts import TALK, answers_with, write_footage
@@ -22,6 +26,8 @@ from vlm_server import Asked, Script, clocks, red_share, serving_model
 from sopilot.api.app import create_app
 from sopilot.jobs.records import JobState
 from sopilot.runtime import Runtime, close_runtime
+from sopilot.store.vector_server import VectorServer
+from sopilot.vigil.rebuild import rebuild_chunks
 
 
 @pytest.fixture(scope="module")
@@ -449,3 +455,45 @@ def test_no_more_questions_at_once_than_the_setting_says(
         assert first.result().status_code == 200
     assert (busy.status_code, busy.json()["error"]["code"]) == (429, "RATE_LIMITED")
     assert client.post("/vigil/search", json={"query": "forklift"}).status_code == 200
+
+
+def test_lost_vectors_are_built_anew_without_the_videos(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened()
+    yard = indexed(runtime, client, clips["yard"])
+    order: dict[str, Any] = {"like": {"video_id": yard, "time_sec": 11.0}}
+    before = found(client, **order)["results"]
+    shutil.rmtree(runtime.blobs.root / "vectors")
+    shutil.rmtree(runtime.blobs.root / "raw")
+    lost = client.post("/vigil/search", json=order)
+    assert (lost.status_code, lost.json()["error"]["code"]) == (503, "TRANSIENT_ERROR")
+    (count,) = rebuild_chunks(runtime).values()
+    assert count == 51
+    assert found(client, **order)["results"] == before
+
+
+def test_a_vector_server_finds_the_same_moments(tmp_path: Path, clips: dict[str, Path]) -> None:
+    results = []
+    for name in ("files", "server"):
+        with ExitStack() as stack:
+            runtime = open_test_runtime(tmp_path / name)
+            if name == "server":
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+                warnings.filterwarnings("ignore", message="Local mode performs exact")
+                server = VectorServer(QdrantClient(":memory:"), "http://in-memory")
+                runtime = replace(runtime, vectors=server)
+            stack.callback(close_runtime, runtime)
+            client = stack.enter_context(serving(create_app(runtime=runtime, with_workers=False)))
+            yard = indexed(runtime, client, clips["yard"], camera_id="yard-1")
+            indexed(runtime, client, clips["gate"], camera_id="gate-1")
+            like = {"video_id": yard, "time_sec": 11.0}
+            body = found(client, like=like, time_range={"start_sec": 5, "end_sec": 39}, top_k=6)
+            results.append(
+                [
+                    (r["camera_id"], r["level"], r["start_sec"], r["why_relevant"])
+                    for r in body["results"]
+                ]
+            )
+    assert results[0] == results[1]

@@ -15,6 +15,7 @@ TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
 INCIDENTS = "integration/test_incidents.py"
 VIGIL = "integration/test_vigil.py"
+VECTORS = "unit/store/test_store_vectors.py"
 TRAINING = "integration/test_training.py"
 ACCESS, WATCH = "integration/test_access.py", "integration/test_watch.py"
 SHOWN = {
@@ -107,6 +108,11 @@ SHOWN = {
     "watch_poll_sec": f"{WATCH}::test_killed_at_any_moment_it_loads_every_file_once",
     "watch_settle_sec": f"{WATCH}::test_a_file_must_rest_for_the_settling_time",
     "adapt_timeout_sec": f"{TRAINING}::test_a_command_that_takes_too_long_is_ended",
+    "vector_backend": f"{VECTORS}::test_older_names_mean_the_files",
+    "qdrant_url": f"{VECTORS}::test_a_server_is_named_by_address_or_by_host_and_port",
+    "qdrant_host": f"{VECTORS}::test_a_server_is_named_by_address_or_by_host_and_port",
+    "qdrant_port": f"{VECTORS}::test_a_server_is_named_by_address_or_by_host_and_port",
+    "qdrant_api_key": f"{VECTORS}::test_the_key_goes_to_the_server",
     "vigil_enabled": f"{VIGIL}::test_without_vigil_there_is_no_route",
     "vigil_source_dirs": f"{VIGIL}::test_a_named_folder_is_left_by_no_path",
     "vigil_concurrent_queries": f"{VIGIL}::test_no_more_questions_at_once_than_the_setting_says",

@@ -81,6 +81,31 @@ class Settings(BaseSettings):
         description="SQLAlchemy address; empty = `sopilot.db` (SQLite, WAL) in the data folder.",
     )
 
+    vector_backend: Literal["embedded", "faiss", "npy", "qdrant"] = Field(
+        default="embedded",
+        validation_alias=_names("SOPILOT_VECTOR_BACKEND", "VECTOR_BACKEND"),
+        description="Where vectors lie: in files of the data folder (`faiss` and `npy` are older "
+        "names of that), or in a Qdrant server.",
+    )
+    qdrant_url: str = Field(
+        default="",
+        validation_alias=_names("SOPILOT_QDRANT_URL", "VIGIL_QDRANT_URL"),
+        description="Address of the Qdrant server, such as http://qdrant:6333.",
+    )
+    qdrant_host: str = Field(
+        default="",
+        validation_alias=_names("SOPILOT_QDRANT_HOST", "VIGIL_QDRANT_HOST"),
+        description="Its host, in place of the address.",
+    )
+    qdrant_port: int = Field(
+        default=6333,
+        ge=1,
+        le=65535,
+        validation_alias=_names("SOPILOT_QDRANT_PORT", "VIGIL_QDRANT_PORT"),
+        description="Its port, beside the host.",
+    )
+    qdrant_api_key: SecretStr | None = Field(default=None, description="Its key; empty = none.")
+
     # Service
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the service.")
@@ -400,7 +425,7 @@ class Settings(BaseSettings):
         default=12, ge=1, le=100, description="Failed deliveries before one is given up."
     )
 
-    @field_validator("webhook_url", "vlm_url")
+    @field_validator("webhook_url", "vlm_url", "qdrant_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         address = urlsplit(value)
@@ -559,6 +584,21 @@ class Settings(BaseSettings):
                 "raise the second"
             )
         return self
+
+    @model_validator(mode="after")
+    def _reachable_vectors(self) -> Settings:
+        if self.vector_backend == "qdrant" and not self.resolved_qdrant_url:
+            raise ValueError(
+                "SOPILOT_VECTOR_BACKEND=qdrant needs SOPILOT_QDRANT_URL; set it, or use embedded"
+            )
+        return self
+
+    @property
+    def resolved_qdrant_url(self) -> str:
+        """The address of the vector server; empty = none."""
+        if self.qdrant_url or not self.qdrant_host:
+            return self.qdrant_url
+        return f"http://{self.qdrant_host}:{self.qdrant_port}"
 
     @property
     def log_form(self) -> Literal["json", "console"]:

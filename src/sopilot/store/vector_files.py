@@ -127,6 +127,22 @@ class VectorFiles:
         order = np.lexsort(keys)[:k]
         return [_hit(table[i], float(found[i])) for i in order]
 
+    def points_of(self, collection: Collection, video_id: int) -> Points | None:
+        """See `VectorStore`. The files know no labels."""
+        rows, table = self._read(collection)
+        own = table[table["video_id"] == video_id]
+        if not len(own):
+            return None
+        own = own[np.lexsort((own["clip_index"], own["level"]))]
+        return Points(
+            np.array(rows[own["row"]], np.float32),
+            np.stack([own["start_ms"], own["end_ms"]], axis=1),
+            int(own["task"][0]),
+            int(own["role"][0]),
+            own["level"].copy(),
+            own["clip_index"].copy(),
+        )
+
     def fetch(self, collection: Collection, names: Iterable[PointName]) -> Vectors:
         """See `VectorStore`."""
         wanted = set(names)

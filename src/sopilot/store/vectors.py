@@ -2,7 +2,7 @@
 
 `VectorStore` is the port; a collection holds what one producer made, so that vectors of different
 producers never meet. Everything here can be built again from the database and the derived blobs.
-The backend without a server is `store.vector_files`.
+The backend without a server is `store.vector_files`, that with one `store.vector_server`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Points:
     vectors: (n, dim) float32, of unit length. spans_ms: (n, 2) int64, start and end in the video.
     task: the number of the task's row. role: a small number that the caller chooses. levels: (n,)
     places in LEVELS. indexes: (n,) the number of each row within its level; row k of what has one
-    level is its clip k.
+    level is its clip k. labels: what others may know the video by on a server, such as its uid as
+    `video_id`, `camera_id`, `site_id`; searches here choose by video.
     """
 
     vectors: NDArray[np.float32]
@@ -74,6 +75,7 @@ class Points:
     role: int
     levels: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     indexes: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    labels: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.vectors)
@@ -152,6 +154,10 @@ class VectorStore(Protocol):
     ) -> list[Hit]:
         """The k most similar points that the filter lets pass, the best first; ties by video, level
         and clip. Exact. An unknown collection is an empty one."""
+        ...
+
+    def points_of(self, collection: Collection, video_id: int) -> Points | None:
+        """Everything that a video has in a collection, by level and clip; None = nothing."""
         ...
 
     def fetch(self, collection: Collection, names: Iterable[PointName]) -> Vectors:

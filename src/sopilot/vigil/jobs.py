@@ -56,7 +56,7 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         context.progress,
     )
     collection = collection_of(stills)
-    store_index(runtime, collection, video_id, task, index)
+    store_index(runtime, collection, footage, task, index)
     try:
         with context.commit() as connection:
             queries.get_footage(connection, video_id)

@@ -135,6 +135,19 @@ def list_footage(
     return [_footage(row) for row in rows], connection.execute(count).scalar_one()
 
 
+def labels_of(connection: Connection, video_id: int) -> Mapping[str, str | None]:
+    """What a vector server is told of a video. Raises VideoNotFound."""
+    video = library.get_video(connection, video_id)
+    footage = find_footage(connection, video_id)
+    return {
+        "video_id": video.uid,
+        "domain": None if footage is None else str(footage.domain),
+        "camera_id": video.camera_id,
+        "site_id": video.site_id,
+        "task_id": video.task_id,
+    }
+
+
 def indexed_footage(connection: Connection) -> list[FootageRow]:
     """All footage that can be searched, by id."""
     rows = connection.execute(

@@ -10,6 +10,7 @@ from sopilot.embed.stills import StillEmbedder
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import LEVELS, Collection, Points
 from sopilot.vigil.index import Index
+from sopilot.vigil.schemas import FootageRow
 
 ROLE_NUMBER = 3
 """Footage among the roles of the store; chunks of every video carry it."""
@@ -23,7 +24,7 @@ def collection_of(stills: StillEmbedder) -> Collection:
 
 
 def store_index(
-    runtime: Runtime, collection: Collection, video_id: int, task: int, index: Index
+    runtime: Runtime, collection: Collection, footage: FootageRow, task: int, index: Index
 ) -> None:
     """Put a video's chunks in the place of what it had; those without a picture are left out.
 
@@ -34,7 +35,7 @@ def store_index(
     spans = [(chunk.span.start_sec, chunk.span.end_sec) for chunk in chunks]
     runtime.vectors.upsert(
         collection,
-        video_id,
+        footage.video_id,
         Points(
             index.vectors[kept],
             np.round(np.array(spans, np.float64).reshape(-1, 2) * 1000.0).astype(np.int64),
@@ -42,6 +43,13 @@ def store_index(
             ROLE_NUMBER,
             np.array([_LEVEL_NUMBERS[chunk.level] for chunk in chunks], np.int16),
             np.array([chunk.index for chunk in chunks], np.int32),
+            {
+                "video_id": footage.uid,
+                "domain": str(footage.domain),
+                "camera_id": footage.camera_id,
+                "site_id": footage.site_id,
+                "task_id": footage.task_id,
+            },
         ),
     )
 

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +20,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from qdrant_client import QdrantClient
 
-from sopilot.core.errors import InputError, StoreError
+from sopilot.core.config import load_settings
+from sopilot.core.errors import BadSettings, InputError, StoreError
+from sopilot.runtime import vectors_of
 from sopilot.store import vector_files
 from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vector_moving import move_vectors
+from sopilot.store.vector_server import VectorServer, open_server, point_id
 from sopilot.store.vectors import LEVELS, Collection, PointFilter, Points, VectorStore
 
 HERE = Collection("0123456789abcdef", 8)
@@ -28,11 +36,28 @@ OTHER = Collection("fedcba9876543210", 8)
 ANY = PointFilter()
 
 
-@pytest.fixture(params=["files"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
+@pytest.fixture(params=["files", "server"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     """A fresh store of every backend: a new one joins the list, the tests stay."""
-    assert request.param == "files"
-    return VectorFiles(tmp_path / "vectors")
+    if request.param == "files":
+        yield VectorFiles(tmp_path / "vectors")
+        return
+    yield from a_server(tmp_path)
+
+
+def a_server(tmp_path: Path) -> Iterator[VectorServer]:
+    """The server at SOPILOT_QDRANT_URL, where there is one, else the engine within its client."""
+    url = os.environ.get("SOPILOT_QDRANT_URL")
+    if url:
+        server = open_server(url, None, 30.0)
+        yield server
+        for collection in server.collections():
+            server.remove(collection, server.video_ids(collection))
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        warnings.filterwarnings("ignore", message="Local mode performs exact")
+        yield VectorServer(QdrantClient(":memory:"), "http://in-memory")
 
 
 def rows(seed: int, count: int = 5) -> NDArray[np.float32]:
@@ -155,7 +180,8 @@ def test_a_replacement_holds_what_it_was_given_and_what_it_was_not_given_stays(
 
 
 @pytest.mark.parametrize("name", ["current.json", "points-*", "rows-*"])
-def test_a_replacement_mends_what_cannot_be_read(store: VectorFiles, name: str) -> None:
+def test_a_replacement_mends_what_cannot_be_read(tmp_path: Path, name: str) -> None:
+    store = VectorFiles(tmp_path)
     store.upsert(HERE, 1, points(1))
     (path,) = (store.root / HERE.name).glob(name)
     path.write_bytes(b"torn")
@@ -201,7 +227,9 @@ def test_arrays_that_do_not_fit_are_refused_whole(store: VectorStore, wrong: Poi
     assert store.count(HERE) == 5
 
 
-def test_writers_and_readers_at_the_same_time_lose_nothing(store: VectorStore) -> None:
+def test_writers_and_readers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    store = VectorFiles(tmp_path)  # the engine within Qdrant's client is for one thread
+
     def add(video_id: int) -> int:
         store.upsert(HERE, video_id, points(video_id))
         return len(names(store)) % 5  # a half-written video would leave a rest
@@ -238,6 +266,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from sopilot.store.vector_files import VectorFiles
+from sopilot.store.vector_server import VectorServer, open_server, point_id
 from sopilot.store.vectors import Collection, Points
 store = VectorFiles(Path(sys.argv[1]))
 here = Collection("0123456789abcdef", 8)
@@ -345,8 +374,8 @@ def test_vectors_come_back_by_name(chunked: VectorStore) -> None:
         CHUNKS, [(1, "micro", 1), (2, "macro", 0), (2, "macro", 1), (9, "micro", 0)]
     )
     assert found.keys() == {(1, "micro", 1), (2, "macro", 0)}
-    assert np.array_equal(found[1, "micro", 1], rows(1, 4)[2])
-    assert np.array_equal(found[2, "macro", 0], rows(2, 4)[0])
+    assert np.allclose(found[1, "micro", 1], rows(1, 4)[2], atol=1e-6)
+    assert np.allclose(found[2, "macro", 0], rows(2, 4)[0], atol=1e-6)
     assert chunked.fetch(CHUNKS, []) == {}
 
 
@@ -394,3 +423,122 @@ def test_a_filtered_search_is_that_of_all_points_one_by_one(data: st.DataObject)
         hits = store.search(CHUNKS, query, chosen, 5)
     names = [(hit.video_id, LEVELS.index(hit.level), hit.clip_index) for hit in hits]
     assert names == [tuple(item[1:]) for item in sorted(wanted)[:5]]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[VectorServer]:
+    yield from a_server(tmp_path)
+
+
+def test_a_server_knows_a_video_by_its_labels_and_points_by_lasting_ids(
+    server: VectorServer,
+) -> None:
+    made = levelled(1, [(0, 9000), (0, 3000)], ["macro", "micro"])
+    labels = {"video_id": "a-uid", "camera_id": "yard-1", "site_id": None}
+    labelled = Points(made.vectors, made.spans_ms, 1, 3, made.levels, made.indexes, labels=labels)
+    for _ in range(2):
+        server.upsert(CHUNKS, 7, labelled)
+    assert server.count(CHUNKS) == 2
+    name = point_id(CHUNKS, (7, "micro", 0))
+    (point,) = server.client.retrieve(CHUNKS.name, [name], with_payload=True)
+    assert point.payload is not None
+    assert {k: point.payload.get(k) for k in ("video_id", "camera_id", "site_id", "level")} == {
+        "video_id": "a-uid", "camera_id": "yard-1", "site_id": None, "level": "micro",
+    }  # fmt: skip
+    assert (point.payload["start_sec"], point.payload["end_sec"]) == (0.0, 3.0)
+    fewer = Points(made.vectors[:1], made.spans_ms[:1], 1, 3, made.levels[:1], made.indexes[:1])
+    server.upsert(CHUNKS, 7, fewer)
+    assert server.count(CHUNKS) == 1
+
+
+def test_a_server_that_is_not_there_is_trouble_that_passes() -> None:
+    gone = open_server("http://127.0.0.1:9", None, 1.0)
+    for ask in (
+        lambda: gone.upsert(CHUNKS, 1, levelled(1, [(0, 1)], ["micro"])),
+        lambda: gone.search(CHUNKS, rows(1)[0], ANY, 3),
+        lambda: gone.delete_video(1),
+        gone.collections,
+    ):
+        with pytest.raises(StoreError, match="SOPILOT_QDRANT_URL") as caught:
+            ask()
+        assert caught.value.retryable
+
+
+def test_vectors_move_to_a_server_and_back(server: VectorServer, tmp_path: Path) -> None:
+    here, back = VectorFiles(tmp_path / "here"), VectorFiles(tmp_path / "back")
+    spans = [(0, 9000), (0, 3000), (1500, 4500)]
+    for video_id in (1, 2, 3):
+        here.upsert(CHUNKS, video_id, levelled(video_id, spans, ["macro", "micro", "micro"]))
+    here.upsert(HERE, 1, points(5))
+    counted = move_vectors(here, server, lambda _: {}, is_dry=True)
+    assert [(m.copied_videos, m.is_same) for m in counted] == [(1, False), (3, False)]
+    assert server.collections() == ()
+    moved = move_vectors(here, server, lambda v: {"video_id": f"uid-{v}"})
+    assert [(m.videos, m.points, m.copied_videos, m.is_same) for m in moved] == [
+        (1, 5, 1, True), (3, 9, 3, True),
+    ]  # fmt: skip
+    kept = server.points_of(CHUNKS, 2)
+    assert kept is not None
+    assert kept.labels["video_id"] == "uid-2"
+    assert [m.copied_videos for m in move_vectors(here, server, lambda _: {})] == [0, 0]
+    here.upsert(CHUNKS, 2, levelled(8, spans[:2], ["macro", "micro"]))
+    assert [m.copied_videos for m in move_vectors(here, server, lambda _: {})] == [0, 1]
+    assert all(m.is_same for m in move_vectors(server, back, lambda _: {}))
+    query = rows(9)[0]
+    for collection in here.collections():
+        found = [
+            [(h.video_id, h.level, h.clip_index) for h in store.search(collection, query, ANY, 9)]
+            for store in (here, server, back)
+        ]
+        assert found[0] == found[1] == found[2]
+
+
+def test_a_store_without_a_video_says_so(store: VectorStore) -> None:
+    assert store.points_of(HERE, 1) is None
+    store.upsert(HERE, 1, points(1))
+    assert store.points_of(HERE, 2) is None
+
+
+@pytest.mark.parametrize("backend", ["embedded", "faiss", "npy"])
+def test_older_names_mean_the_files(backend: str, tmp_path: Path) -> None:
+    chosen = load_settings(data_dir=tmp_path, vector_backend=backend)
+    assert vectors_of(chosen, chosen.vector_backend) == VectorFiles(tmp_path / "vectors")
+
+
+def test_a_server_is_named_by_address_or_by_host_and_port(tmp_path: Path) -> None:
+    named = load_settings(data_dir=tmp_path, vector_backend="qdrant", qdrant_url="http://q:1")
+    opened = vectors_of(named, "qdrant")
+    assert isinstance(opened, VectorServer)
+    assert opened.url == "http://q:1"
+    parts = {"qdrant_host": "box", "qdrant_port": 7000, "qdrant_api_key": "s3cret-key"}
+    split = load_settings(data_dir=tmp_path, vector_backend="qdrant", **parts)
+    assert split.resolved_qdrant_url == "http://box:7000"
+    assert "s3cret-key" not in repr(vectors_of(split, "qdrant"))
+    with pytest.raises(BadSettings, match="SOPILOT_QDRANT_URL"):
+        load_settings(data_dir=tmp_path, vector_backend="qdrant")
+
+
+def test_the_key_goes_to_the_server() -> None:
+    seen: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("api-key"))
+            body = b'{"result": {"collections": []}, "status": "ok", "time": 0}'
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.server_address[1]}"
+        assert open_server(url, "s3cret-key", 5.0).collections() == ()
+        listening.shutdown()
+        thread.join()
+    assert seen == ["s3cret-key"]
