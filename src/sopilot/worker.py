@@ -36,6 +36,7 @@ from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 from sopilot.vigil import jobs as vigil
 from sopilot.vigil.add import INDEX_KIND
 from sopilot.vigil.events import DETECT_KIND
+from sopilot.vigil.retention import watch_retention
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key", "qdrant_api_key")
@@ -140,12 +141,16 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     clock = threading.Thread(
         target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
     )
+    keeper = threading.Thread(
+        target=watch_retention, args=(runtime, stop), name="retention", daemon=True
+    )
     try:
         _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
             thread = start_outbox(runtime.database, receiver, stop)
         if not is_burst:
             clock.start()
+            keeper.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -159,6 +164,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     finally:
         if thread is not None and stop.is_set():
             thread.join(settings.webhook_timeout_sec)
-        if clock.is_alive():
-            clock.join(5.0)
+        for other in (clock, keeper):
+            if other.is_alive():
+                other.join(5.0)
         close_runtime(runtime)

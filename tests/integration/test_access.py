@@ -53,7 +53,8 @@ MATRIX = {
     "GET /vigil/events/definitions/{event_type}/diff, "
     "GET /vigil/events/definitions/{event_type}/threshold, "
     "GET /vigil/events/definitions/{event_type}/rates, GET /vigil/events/runs, "
-    "GET /vigil/events/runs/{run_id}, GET /vigil/events, GET /vigil/videos/{video_id}/events",
+    "GET /vigil/events/runs/{run_id}, GET /vigil/events, GET /vigil/videos/{video_id}/events, "
+    "GET /vigil/retention",
     OPERATOR: "POST /gold, POST /videos, PATCH /videos/{video_id}, POST /score, "
     "POST /score/{job_id}/cancel, POST /score/{job_id}/rerun, POST /score/batch, "
     "POST /score/ensemble, POST /research/soft-dtw, GET /score/export/csv, "
@@ -71,7 +72,8 @@ MATRIX = {
     "DELETE /tasks/steps, GET /admin/db-stats, POST /admin/backup, POST /admin/optimize, "
     "POST /train/nightly, POST /audit/export, GET /audit/export/{export_id}/file, "
     "DELETE /api/v1/incidents/{iid}, DELETE /vigil/videos/{video_id}, "
-    "POST /vigil/events/definitions, PUT /vigil/events/definitions/{event_type}",
+    "POST /vigil/events/definitions, PUT /vigil/events/definitions/{event_type}, "
+    "PUT /vigil/videos/{video_id}/hold, PUT /vigil/retention",
 }
 """The role matrix of the contract, 2.1, route by route."""
 PUBLIC_PAGES = [route[4:] for route in MATRIX[ANYONE].split(", ") if route.startswith("GET ")]

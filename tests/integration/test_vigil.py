@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sopilot.jobs.records import JobState
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.vector_server import VectorServer
 from sopilot.vigil.rebuild import rebuild_chunks
+from sopilot.vigil.retention import expire
 
 
 @pytest.fixture(scope="module")
@@ -497,3 +499,47 @@ def test_a_vector_server_finds_the_same_moments(tmp_path: Path, clips: dict[str,
                 ]
             )
     assert results[0] == results[1]
+
+
+def test_footage_goes_when_its_time_is_over_and_not_while_it_is_held(
+    opened_on_both: Open, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened_on_both()
+    old = indexed(
+        runtime, client, clips["short"], camera_id="gate-1", recorded_at="2020-01-01T00:00:00Z"
+    )
+    new = indexed(runtime, client, clips["gate"], camera_id="gate-1")
+    other = indexed(
+        runtime, client, clips["yard"], camera_id="yard-1", recorded_at="2020-01-01T00:00:00Z"
+    )
+    rules = client.put("/vigil/retention", json={"max_age_days": 9000}).json()
+    assert (rules["due"], rules["rules"][0]["camera_id"]) == (0, None)
+    rules = client.put("/vigil/retention", json={"camera_id": "gate-1", "max_age_days": 30}).json()
+    assert rules["due"] == 1
+    bare = client.put(f"/vigil/videos/{old}/hold", json={"hold": True})
+    assert bare.status_code == 422
+    held = client.put(
+        f"/vigil/videos/{old}/hold", json={"hold": True, "reason": "accident of 3 May"}
+    ).json()
+    assert held["hold_reason"] == "accident of 3 May"
+    assert expire(runtime, datetime.now(UTC)) == []
+    for route in (f"/vigil/videos/{old}", f"/videos/{old}?force=true"):
+        refused = client.delete(route)
+        assert (refused.status_code, "accident of 3 May" in refused.text) == (409, True)
+    client.put(f"/vigil/videos/{old}/hold", json={"hold": False})
+    assert expire(runtime, datetime.now(UTC)) == [old]
+    assert client.get(f"/videos/{old}").status_code == 404
+    assert client.get(f"/vigil/videos/{new}").status_code == 200
+    assert expire(runtime, datetime.now(UTC) + timedelta(days=31)) == [new]
+    assert expire(runtime, datetime.now(UTC) + timedelta(days=9000)) == [other]
+    gone = client.put("/vigil/retention", json={"camera_id": "gate-1", "max_age_days": None})
+    assert [rule["camera_id"] for rule in gone.json()["rules"]] == [None]
+    trail = client.get("/audit/trail?limit=200").json()["items"]
+    by_rule = [item for item in trail if item["action"] == "footage.deleted"]
+    assert [item["actor"] for item in by_rule] == ["system:retention"] * 3
+
+
+def test_a_disk_above_its_mark_is_told(opened: Open) -> None:
+    _, client = opened(disk_high_water_percent=0.0001)
+    body = client.get("/health").json()
+    assert (body["status"], body["checks"]["disk"]["status"]) == ("degraded", "degraded")

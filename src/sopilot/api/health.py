@@ -76,8 +76,13 @@ def _check_disk(runtime: Runtime) -> DiskCheck:
     except OSError:
         return DiskCheck(status="down", free_gb=None, total_gb=None, writable=False)
     writable = os.access(root, os.W_OK | os.X_OK)
+    status: Literal["up", "degraded", "down"] = "up"
+    if not writable or usage.free < _LEAST_FREE_BYTES:
+        status = "down"
+    elif 1.0 - usage.free / usage.total > runtime.settings.disk_high_water_percent / 100.0:
+        status = "degraded"
     return DiskCheck(
-        status="up" if writable and usage.free >= _LEAST_FREE_BYTES else "down",
+        status=status,
         free_gb=round(usage.free / _GIGABYTE_BYTES, 1),
         total_gb=round(usage.total / _GIGABYTE_BYTES, 1),
         writable=writable,

@@ -300,7 +300,9 @@ class DatabaseCheck(BaseModel):
 
 
 class DiskCheck(BaseModel):
-    status: Literal["up", "down"]
+    status: Literal["up", "degraded", "down"] = Field(
+        description="degraded = above SOPILOT_DISK_HIGH_WATER_PERCENT; delete or add space."
+    )
     free_gb: float | None
     total_gb: float | None
     writable: bool

@@ -15,7 +15,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.library.annotations import Annotation
 from sopilot.vigil.add import Order
 from sopilot.vigil.ask import LikeMoment, SearchResult, texts_of, why_relevant
-from sopilot.vigil.schemas import AnswerRow, Domain, FootageRow
+from sopilot.vigil.schemas import AnswerRow, Domain, FootageRow, RuleRow
 from sopilot.vigil.scope import Scope, TimeOfDay
 
 VideoName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,36}$")]
@@ -94,6 +94,8 @@ class Footage(BaseModel):
     error: str | None
     created_at: str
     indexed_at: str | None
+    held_by: str | None = Field(description="Who forbade to delete it.")
+    hold_reason: str | None
 
 
 class FootageAdded(Footage):
@@ -312,6 +314,36 @@ class AnswerPage(BaseModel):
     total: int
 
 
+class HoldBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    hold: bool
+    reason: Annotated[Words, Field(max_length=500), AfterValidator(none_if_blank)] | None = Field(
+        default=None, description="Needed to hold it."
+    )
+
+
+class RuleBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    camera_id: Label = Field(default=None, description="All cameras without a rule when left out.")
+    max_age_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
+        description="Null removes the rule: kept for good."
+    )
+
+
+class Rule(BaseModel):
+    camera_id: str | None
+    max_age_days: float
+    created_by: str
+    created_at: str
+
+
+class Rules(BaseModel):
+    rules: list[Rule]
+    due: int = Field(description="Videos that the rules let go at the next look.")
+
+
 class Judgement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -369,6 +401,8 @@ def _footage(row: FootageRow) -> dict[str, Any]:
         "error": row.error_message or row.video_error,
         "created_at": row.created_at,
         "indexed_at": row.indexed_at,
+        "held_by": row.held_by,
+        "hold_reason": row.hold_reason,
     }
 
 
@@ -491,3 +525,17 @@ def transcript_shape(
         for row in rows
     ]
     return Transcript(video_id=video_uid, num_text=len(lines), lines=lines, notes=[*notes])
+
+
+def rules_shape(rows: list[RuleRow], due: int) -> Rules:
+    """How long footage is kept."""
+    rules = [
+        Rule(
+            camera_id=row.camera_id,
+            max_age_days=row.max_age_days,
+            created_by=row.created_by,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+    return Rules(rules=rules, due=due)

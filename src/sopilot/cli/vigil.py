@@ -277,6 +277,31 @@ def list_events(
             note(f"not checked: {place} ({item['code']})")
 
 
+@app.command("expire")
+def expire(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Name them, delete nothing.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete what the retention rules let go; the service does that every hour."""
+    from datetime import UTC, datetime
+
+    from sopilot.cli.local import opened
+    from sopilot.core.config import load_settings
+    from sopilot.vigil import retention
+
+    _quiet()
+    with opened(load_settings(data_dir=data_dir)) as runtime:
+        now = datetime.now(UTC)
+        if dry_run:
+            with runtime.database.read() as connection:
+                gone = [row.uid for row in retention.expired(connection, now)]
+        else:
+            gone = retention.expire(runtime, now)
+    for uid in gone:
+        typer.echo(uid)
+    note(f"{len(gone)} videos {'would go' if dry_run else 'deleted'}")
+
+
 def _place(item: dict[str, Any]) -> str:
     from sopilot.core.timespan import timecode
 

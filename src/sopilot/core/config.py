@@ -377,6 +377,12 @@ class Settings(BaseSettings):
         description="Folders of this machine whose videos may be taken in by their path, separated "
         "by `,`; empty = none.",
     )
+    disk_high_water_percent: float = Field(
+        default=95.0,
+        gt=0,
+        le=100,
+        description="Share of the disk in use from which `/health` says degraded.",
+    )
     vigil_concurrent_queries: int = Field(
         default=4,
         ge=1,

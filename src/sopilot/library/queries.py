@@ -359,6 +359,16 @@ def jobs_of_footage(connection: Connection, video_id: int) -> list[int]:
     return [int(job_id) for job_id in rows if job_id is not None]
 
 
+def hold_of(connection: Connection, video_id: int) -> tuple[str, str] | None:
+    """Who forbade to delete a video, and why; None = nobody."""
+    row = connection.execute(
+        select(vigil_videos.c.held_by, vigil_videos.c.hold_reason).where(
+            vigil_videos.c.video_id == video_id, vigil_videos.c.held_by.is_not(None)
+        )
+    ).one_or_none()
+    return None if row is None else (str(row.held_by), str(row.hold_reason))
+
+
 def incident_of(connection: Connection, video_id: int) -> int | None:
     """The id of the incident that a video was sent in for."""
     query = select(incidents.c.id).where(incidents.c.video_id == video_id)

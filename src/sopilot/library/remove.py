@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import StoreError
+from sopilot.core.errors import Conflict, StoreError
 from sopilot.core.log import get_logger
 from sopilot.jobs import queries as jobs
 from sopilot.library import moments, queries
@@ -89,12 +89,26 @@ def _settle(runtime: Runtime, area: Area, sha256: str, noted: Path | None) -> No
     settle(runtime, area, sha256, noted)
 
 
+def require_free(connection: Connection, video_id: int) -> None:
+    """Raise Conflict where somebody forbade to delete a video."""
+    held = queries.hold_of(connection, video_id)
+    if held is not None:
+        by, reason = held
+        raise Conflict(
+            f"video {video_id} is held by {by} ({reason}); give it free first "
+            f"(PUT /vigil/videos/{video_id}/hold)",
+            {"video_id": video_id},
+        )
+
+
 def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> list[str]:
     """Remove a row and its ingest job, and all that no other row stands on, in this transaction.
 
     The names of the files that go when it is committed. A worker that still analyses the video
-    loses its job with the row and drops its result. Scores of it must be gone already.
+    loses its job with the row and drops its result. Scores of it must be gone already. Raises
+    Conflict while somebody holds the video.
     """
+    require_free(connection, video.id)
     queries.lock_content(connection, video.sha256)
     after_commit(connection, partial(moments.forget_video, runtime, video.id))
     own_jobs = queries.jobs_of_footage(connection, video.id)

@@ -371,8 +371,24 @@ vigil_videos = Table(
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
     Column("indexed_at", _TIME),
+    Column("held_by", String(128)),
+    Column("hold_reason", Text),
 )
-"""Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors."""
+"""Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors. held_by:
+who forbade to delete it, None = nobody."""
+
+retention_rules = Table(
+    "retention_rules",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", String(36), nullable=False, unique=True),
+    Column("camera_id", String(128), unique=True),
+    Column("max_age_days", Float, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""After how many days footage is deleted; camera_id None = of cameras without a rule."""
 
 chunks = Table(
     "chunks",

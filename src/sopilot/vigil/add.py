@@ -18,7 +18,7 @@ from sopilot.core.records import Actor, Role
 from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
 from sopilot.library.add import AddedVideo, OpenTask, Upload, add_file, add_staged, name_of
-from sopilot.library.remove import forget_video
+from sopilot.library.remove import forget_video, require_free
 from sopilot.library.schemas import UploadMeta, VideoStatus
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
@@ -239,9 +239,10 @@ def delete_footage(runtime: Runtime, connection: Connection, video: int | str, b
     """Remove footage with all that was made of it: rows, vectors, files.
 
     A video that is scored as well, or sent in as an incident, stays in the library without its
-    index. Raises VideoNotFound.
+    index. Raises VideoNotFound, Conflict while it is held.
     """
     found = queries.get_footage(connection, video)
+    require_free(connection, found.video_id)
     row = library.lock_video(connection, found.video_id)
     is_own = row.role is Role.FOOTAGE and library.incident_of(connection, row.id) is None
     own_jobs = library.jobs_of_footage(connection, row.id)

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from sopilot.core.errors import QuestionNotFound, VideoNotFound
-from sopilot.core.records import Producer
+from sopilot.core.records import Producer, Role
 from sopilot.core.timespan import TimeSpan
 from sopilot.library import queries as library
 from sopilot.store.ids import row_name
@@ -19,6 +19,7 @@ from sopilot.store.tables import (
     embeddings,
     event_runs,
     jobs,
+    retention_rules,
     videos,
     vigil_events,
     vigil_queries,
@@ -33,6 +34,7 @@ from sopilot.vigil.schemas import (
     FootageRow,
     IndexState,
     NewAnswer,
+    RuleRow,
 )
 
 _OF_VIDEO = {
@@ -324,3 +326,63 @@ def count_texts(connection: Connection, video_id: int) -> int:
         .select_from(annotation_rows)
         .where(annotation_rows.c.video_id == video_id)
     ).scalar_one()
+
+
+# ---- retention --------------------------------------------------------------------------------
+
+_RULE = tuple(retention_rules.c[name] for name in RuleRow.__dataclass_fields__)
+
+
+def list_rules(connection: Connection) -> list[RuleRow]:
+    """All rules, the one for all other cameras first, then by camera."""
+    rows = connection.execute(
+        select(*_RULE).order_by(
+            retention_rules.c.camera_id.is_not(None), retention_rules.c.camera_id
+        )
+    )
+    return [RuleRow(**row._mapping) for row in rows]
+
+
+def put_rule(
+    connection: Connection, camera_id: str | None, max_age_days: float | None, by: str
+) -> None:
+    """Set the rule of a camera (None: of all others), or remove it (max_age_days None)."""
+    is_it = (
+        retention_rules.c.camera_id.is_(None)
+        if camera_id is None
+        else retention_rules.c.camera_id == camera_id
+    )
+    connection.execute(retention_rules.delete().where(is_it))
+    if max_age_days is not None:
+        connection.execute(
+            retention_rules.insert().values(
+                uid=str(uuid.uuid4()),
+                camera_id=camera_id,
+                max_age_days=max_age_days,
+                created_by=by,
+                created_at=now_text(),
+            )
+        )
+
+
+def expired_footage(
+    connection: Connection, camera_id: str | None, others: Iterable[str], before: str
+) -> list[FootageRow]:
+    """Footage of a camera that was recorded, else taken in, before a moment; not what is held.
+
+    camera_id None: of every camera that is not among the others, and of none.
+    """
+    moment = func.coalesce(vigil_videos.c.recorded_from, vigil_videos.c.created_at)
+    if camera_id is not None:
+        of_camera = videos.c.camera_id == camera_id
+    else:
+        of_camera = or_(videos.c.camera_id.is_(None), videos.c.camera_id.not_in(list(others)))
+    rows = connection.execute(
+        _FOOTAGE.where(
+            of_camera,
+            moment < before,
+            vigil_videos.c.held_by.is_(None),
+            videos.c.role == str(Role.FOOTAGE),
+        ).order_by(vigil_videos.c.video_id)
+    )
+    return [_footage(row) for row in rows]

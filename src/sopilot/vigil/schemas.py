@@ -50,6 +50,8 @@ class FootageRow:
     created_at: str
     updated_at: str
     indexed_at: str | None
+    held_by: str | None
+    hold_reason: str | None
     uid: str
     status: str
     task_id: str
@@ -112,4 +114,16 @@ class AnswerRow:
     feedback_comment: str | None
     feedback_by: str | None
     requested_by: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A row of `retention_rules`. camera_id: None = every camera without a rule of its own."""
+
+    id: int
+    uid: str
+    camera_id: str | None
+    max_age_days: float
+    created_by: str
     created_at: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal, cast
 
@@ -16,23 +17,28 @@ from sopilot.api.schemas_vigil import (
     FootageAdded,
     FootageForm,
     FootagePage,
+    HoldBody,
     IndexOrder,
     IndexOrdered,
     IndexStatus,
     Judgement,
     QuestionAnswer,
     QuestionOrder,
+    RuleBody,
+    Rules,
     SearchFound,
     SearchOrder,
     Transcript,
     answer_shape,
     footage_shape,
     picture_bytes,
+    rules_shape,
     search_shape,
     status_shape,
     transcript_shape,
 )
-from sopilot.vigil import queries
+from sopilot.core.errors import InputError
+from sopilot.vigil import queries, retention
 from sopilot.vigil.add import cancel_index, delete_footage, request_index
 from sopilot.vigil.ask import ask, judge, search
 from sopilot.vigil.schemas import Domain, IndexState
@@ -250,3 +256,31 @@ def post_feedback(
     with runtime.database.write() as connection:
         row = judge(connection, query_id, judgement.feedback, judgement.comment, who.by)
     return answer_shape(row)
+
+
+@router.put("/videos/{video_id}/hold", summary="Hold footage", responses=failures(404, 422))
+def put_hold(video_id: VideoName, body: HoldBody, who: Admin, runtime: RuntimeDep) -> Footage:
+    """Forbid to delete it, by anybody and any rule, or give it free."""
+    if body.hold and body.reason is None:
+        raise InputError("a hold needs a reason; say why", {"field": "reason"})
+    reason = body.reason if body.hold else None
+    with runtime.database.write() as connection:
+        return footage_shape(retention.hold(connection, video_id, reason, who.by))
+
+
+@router.get("/retention", summary="How long footage is kept")
+def get_rules(_: Viewer, runtime: RuntimeDep) -> Rules:
+    """The rules, and how many videos are due."""
+    with runtime.database.read() as connection:
+        due = len(retention.expired(connection, datetime.now(UTC)))
+        return rules_shape(queries.list_rules(connection), due)
+
+
+@router.put("/retention", summary="Say how long footage is kept", responses=failures(422))
+def put_rule(body: RuleBody, who: Admin, runtime: RuntimeDep) -> Rules:
+    """By camera, counted from its recording where that is known. Due videos go within the hour,
+    with everything that was made of them."""
+    with runtime.database.write() as connection:
+        rows = retention.set_rule(connection, body.camera_id, body.max_age_days, who.by)
+        due = len(retention.expired(connection, datetime.now(UTC)))
+    return rules_shape(rows, due)
