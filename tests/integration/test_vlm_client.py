@@ -305,3 +305,59 @@ def test_a_cut_connection_is_not_taken_for_a_slow_server(script: Script) -> None
     with serving_model(script) as url, opened(url, attempts=1) as client:
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
             client.ask_for(QUESTION)
+
+
+def completion(text: str, **choice: Any) -> bytes:
+    told = {"message": {"content": text}, "finish_reason": "stop", **choice}
+    return json.dumps({"choices": [told]}).encode()
+
+
+def test_what_no_page_can_show_is_left_out_of_an_answer(client: VlmClient, script: Script) -> None:
+    text = json.dumps({"is_red": True, "caption": "a\0 man\x1b[2J falls"})
+    script.replies = [(200, completion(text), {})]
+    found, reply = client.ask_for(QUESTION)
+    assert found == Answer(is_red=True, caption="a man[2J falls")
+    assert reply.text == text  # word for word
+
+
+def test_an_answer_without_end_is_none(client: VlmClient, script: Script) -> None:
+    script.replies = [(200, completion("{" + " " * 100_000), {})] * 3
+    with pytest.raises(ModelReplyError, match="at most 65536 are read") as caught:
+        client.ask_for(QUESTION)
+    assert len(caught.value.details["text"]) <= 4000
+
+
+@pytest.mark.parametrize("logprob", ["1e9", "NaN", "Infinity", "0.5"])
+def test_what_is_no_log_probability_makes_no_score(
+    client: VlmClient, script: Script, logprob: str
+) -> None:
+    token = {"token": "true", "logprob": "LP", "top_logprobs": []}
+    body = completion('{"is_red": true}', logprobs={"content": [token]})
+    script.replies = [(200, body.replace(b'"LP"', logprob.encode()), {})] * 3
+    with pytest.raises(ModelReplyError, match="OpenAI form"):
+        client.ask_for(QUESTION)
+
+
+def test_a_certain_token_and_an_impossible_one_make_a_score(
+    client: VlmClient, script: Script
+) -> None:
+    others = [{"token": "false", "logprob": "LP"}]
+    tokens = [{"token": '{"is_red": ', "logprob": 0.0, "top_logprobs": []}]
+    tokens += [{"token": "true", "logprob": 1e-6, "top_logprobs": others}]
+    body = completion('{"is_red": true, "caption": ""}', logprobs={"content": tokens})
+    script.replies = [(200, body.replace(b'"LP"', b"-Infinity"), {})]
+    assert probability_of(client.ask_for(QUESTION)[1], "is_red") == 1.0
+
+
+def test_a_key_in_an_answer_of_another_form_is_not_told(script: Script) -> None:
+    script.replies = [(200, json.dumps({"headers": f"Bearer {KEY}"}).encode(), {})]
+    with serving_model(script) as url, opened(url, api_key=KEY, attempts=1) as client:
+        with pytest.raises(ModelReplyError, match=r"Bearer \*\*\*") as caught:
+            client.ask_for(QUESTION)
+    assert KEY not in f"{caught.value.message} {caught.value.details}"
+
+
+def test_a_refusal_with_a_nul_can_be_stored(client: VlmClient, script: Script) -> None:
+    script.replies = [(400, b"no\x00 such \x1b[31mthing", {})]
+    with pytest.raises(ModelRefused, match=r"\(no such \[31mthing\)"):
+        client.ask_for(QUESTION)

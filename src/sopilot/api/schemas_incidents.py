@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sopilot.api.uploads import none_if_blank
-from sopilot.incidents.analyze import highlight_text
+from sopilot.incidents.record import highlight_text
 from sopilot.incidents.schemas import EventRow, IncidentRow, LogRow, WindowRow
 from sopilot.incidents.search import SearchFound
 from sopilot.incidents.submit import Order

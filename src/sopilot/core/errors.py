@@ -53,8 +53,9 @@ class SopilotError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        # Messages are stored, and may repeat what another server said; no database holds a NUL.
+        self.message = message.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        super().__init__(self.message)
         self.details: dict[str, Any] = dict(details or {})
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from sqlalchemy import Connection
 from sopilot.core.records import Keyframe, Progress
 from sopilot.core.timespan import TimeSpan
 from sopilot.incidents import queries
-from sopilot.incidents.analyze import Case
-from sopilot.incidents.schemas import Found, FoundEvent
+from sopilot.incidents.schemas import Domain, Found, FoundEvent, Language
 from sopilot.library import queries as library
 from sopilot.library.analyze import PICTURES, SIGNALS, THUMBNAILS, media_producer
 from sopilot.library.ingest import REPORT
@@ -34,6 +34,32 @@ from sopilot.store.derived import delete_kind
 OVERVIEW_COUNT = 8
 _KEYFRAME_FPS = 10.0
 _KEYFRAME_SIDE_PX = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked about a video, and what is known of it. domain: None = inferred.
+
+    overview: pictures spread over the whole video. pictures_of: see `look.Scene`. source: the file
+    that others may see, and its name.
+    """
+
+    domain: Domain | None
+    language: Language
+    custom_events: Mapping[str, str]
+    sha256: str
+    duration_sec: float
+    frame_count: int
+    shots: tuple[TimeSpan, ...]
+    signals: Signals
+    overview: Callable[[], Sequence[ShownPicture]]
+    pictures_of: Callable[[PicturePlan], Path]
+    source: Callable[[], tuple[Path, str]]
+
+    @property
+    def cuts_sec(self) -> tuple[float, ...]:
+        """Where the picture changes at once."""
+        return tuple(shot.start_sec for shot in self.shots[1:])
 
 
 def open_case(runtime: Runtime, incident_id: int, folder: Path, still: Progress) -> Case:

@@ -71,7 +71,7 @@ def run_pass(
     )
     answers = _ask(asker, scene, prompt, setting, setting.plan, windows, pace, progress)
     finer: list[WindowAnswer] = []
-    edges = edge_windows(answers)
+    edges = edge_windows(answers, scene.most)
     if edges and setting.window_sec / _EDGE_PARTS >= _LEAST_EDGE_SEC:
         finer = _ask_edges(asker, scene, prompt, setting, windows, edges)
     events = conclude(answers, finer, cuts_sec=scene.cuts_sec, most=scene.most)

@@ -14,10 +14,11 @@ import numpy as np
 
 from sopilot.core.config import Settings
 from sopilot.core.records import no_progress, plain
-from sopilot.incidents.analyze import Case, domain_of, prompt_of, scene_of, timeline
-from sopilot.incidents.case import OVERVIEW_COUNT
+from sopilot.incidents.ask_model import domain_of, prompt_of, scene_of
+from sopilot.incidents.case import OVERVIEW_COUNT, Case
 from sopilot.incidents.look import run_pass
 from sopilot.incidents.passes import PassSetting
+from sopilot.incidents.record import timeline
 from sopilot.incidents.schemas import Domain
 from sopilot.library.analyze import PICTURES, SIGNALS
 from sopilot.library.look import file_arguments, look_at

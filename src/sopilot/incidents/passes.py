@@ -5,13 +5,17 @@ Source: contract vigil-incidents 1.4, whose changes of parameters these are, to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sopilot.core.config import Settings
+from sopilot.core.records import Progress
 from sopilot.incidents.schemas import Language
 from sopilot.media.pictures import PicturePlan
+
+OnStage = Callable[[int], None]
+"""Told when a pass begins, by its number."""
 
 STAGE_NAMES: Mapping[Language, tuple[str, str, str]] = {
     "ru": ("Первичный анализ", "Повторный анализ (мелкие окна)", "Покадровый анализ"),
@@ -74,3 +78,8 @@ def pass_settings(settings: Settings) -> tuple[PassSetting, PassSetting, PassSet
         side_px,
     )
     return first, second, third
+
+
+def share_of_pass(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of one pass as a share of all of them."""
+    return lambda share: progress((number - 1 + share) / count)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sopilot.core.errors import Conflict
-from sopilot.incidents.analyze import ANALYSIS_VERSION, event_record, events_of, wire_events
+from sopilot.incidents.ask_service import wire_events
+from sopilot.incidents.record import ANALYSIS_VERSION, event_record, events_of
 from sopilot.vlm.answers import answer_of
 from sopilot.vlm.conclude import conclude
 from sopilot.vlm.wire import WireAnalysis

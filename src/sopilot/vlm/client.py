@@ -16,19 +16,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sopilot.core.errors import ModelReplyError
-from sopilot.vlm.retry import authorization, exchange, failed_with, repeated
+from sopilot.vlm.retry import authorization, exchange, failed_with, repeated, without_key
+from sopilot.vlm.told import MOST_CHARACTERS, readable_json
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
 _MOST_REPLY_BYTES = 4 << 20
 _MOST_TOKENS = 8192
 _TOP_LOGPROBS = 10
+_TOLD_CHARACTERS = 300
+_ROUNDED_ABOVE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,20 @@ class Reply:
     tokens: tuple[TokenChoice, ...] = ()
 
 
+def _below_one(logprob: float) -> float:
+    """The logarithm of a probability: what is none, or above 0, would make a score that is none."""
+    if math.isnan(logprob) or logprob > _ROUNDED_ABOVE:
+        raise ValueError("a log probability is a number of at most 0")
+    return min(0.0, logprob)
+
+
 class _Loose(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
 class _Alternative(_Loose):
     token: str
-    logprob: float
+    logprob: Annotated[float, AfterValidator(_below_one)]
 
 
 class _Token(_Alternative):
@@ -194,7 +204,7 @@ class VlmClient:
 
         def ask(_attempt: int) -> tuple[str, ...]:
             body = exchange(self._http, "GET", url, _MOST_REPLY_BYTES)
-            return tuple(item.id for item in _parsed(_Models, body, url).data)
+            return tuple(item.id for item in self._parsed(_Models, body, url).data)
 
         return repeated(ask, self._endpoint.attempts, self._sleep)
 
@@ -228,6 +238,12 @@ class VlmClient:
                     f"the answer of {self.model} was cut off after {told} tokens"
                 )
                 raise failed_with(error, reply.text)
+            if len(reply.text) > MOST_CHARACTERS:
+                error = ModelReplyError(
+                    f"the answer of {self.model} has {len(reply.text)} characters, at most "
+                    f"{MOST_CHARACTERS} are read"
+                )
+                raise failed_with(error, reply.text)
             if not reply.text.strip():
                 raise ModelReplyError(f"{self.model} answered nothing")
             return check(reply), reply
@@ -255,7 +271,18 @@ class VlmClient:
         if question.wants_probability:
             request |= {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
         body = exchange(self._http, "POST", url, _MOST_REPLY_BYTES, json=request)
-        return _parsed(_Completion, body, url)
+        return self._parsed(_Completion, body, url)
+
+    def _parsed(self, shape: type[Shape], body: bytes, url: str) -> Shape:
+        try:
+            return shape.model_validate_json(body)
+        except ValidationError as error:
+            text = without_key(body[:4096].decode(errors="replace"), self._http)[:_TOLD_CHARACTERS]
+            failure = ModelReplyError(
+                f"{url} answered something else than JSON of the OpenAI form: {text!r}; check "
+                "SOPILOT_VLM_URL"
+            )
+            raise failed_with(failure, text) from error
 
 
 def picture_text(time_sec: float) -> str:
@@ -342,7 +369,7 @@ def _reply(completion: _Completion, attempt: int, latency_sec: float) -> Reply:
 
 def _fitted(shape: type[BaseModel], reply: Reply) -> BaseModel:
     try:
-        return shape.model_validate_json(reply.text)
+        return shape.model_validate_json(readable_json(reply.text))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
@@ -350,15 +377,3 @@ def _fitted(shape: type[BaseModel], reply: Reply) -> BaseModel:
             f"the answer is not of the shape that was asked for: {place}: {first['msg']}"
         )
         raise failed_with(failure, reply.text) from error
-
-
-def _parsed(shape: type[Shape], body: bytes, url: str) -> Shape:
-    try:
-        return shape.model_validate_json(body)
-    except ValidationError as error:
-        text = body[:300].decode(errors="replace")
-        failure = ModelReplyError(
-            f"{url} answered something else than JSON of the OpenAI form: {text!r}; check "
-            "SOPILOT_VLM_URL"
-        )
-        raise failed_with(failure, text) from error

@@ -6,6 +6,7 @@ Pure: the same answers give the same events, so that a stored analysis can be re
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,15 +61,16 @@ def conclude(
     of events (see `edge_windows`). cuts_sec: where the picture changes at once; an edge moves to a
     cut inside its window. An unchecked window neither begins an event nor lies at its edge.
     """
-    runs = _runs(answers)
-    kept = sorted(_distinct(answers, runs), key=lambda item: (-item[0].score, item[0].first))
-    events = [_event(answers, run, also, finer, cuts_sec) for run, also in kept[:most]]
+    kept = _strongest(answers, most)
+    events = [_event(answers, run, also, finer, cuts_sec) for run, also in kept]
     return tuple(sorted(events, key=lambda event: (event.span, event.event_type)))
 
 
-def edge_windows(answers: Sequence[WindowAnswer]) -> list[int]:
-    """Indices of the windows in which the events of a pass begin or end."""
-    found = {place for run in _runs(answers) for place in (run.first, run.last, run.peak)}
+def edge_windows(answers: Sequence[WindowAnswer], most: int = 10) -> list[int]:
+    """Indices of the windows in which those events begin, end or are seen best that `conclude`
+    reports; at most three of each."""
+    kept = _strongest(answers, most)
+    found = {place for run, _ in kept for place in (run.first, run.last, run.peak)}
     return sorted(answers[place].index for place in found)
 
 
@@ -95,6 +97,11 @@ def smoothed(answers: Sequence[WindowAnswer], event_type: str) -> list[float]:
         alike_score = sum(s * w for s, w in alike) / total if total > 0 else own[place]
         found.append(OWN * own[place] + NEAR * near_score + ALIKE * alike_score)
     return found
+
+
+def _strongest(answers: Sequence[WindowAnswer], most: int) -> list[tuple[_Run, tuple[str, ...]]]:
+    kept = _distinct(answers, _runs(answers))
+    return sorted(kept, key=lambda item: (-item[0].score, item[0].first))[:most]
 
 
 def _runs(answers: Sequence[WindowAnswer]) -> list[_Run]:
@@ -132,16 +139,33 @@ def _joined(before: _Run, after: _Run) -> _Run:
 def _distinct(
     answers: Sequence[WindowAnswer], runs: Sequence[_Run]
 ) -> list[tuple[_Run, tuple[str, ...]]]:
-    """Every run that no stronger one of another type covers, with the types it stands for."""
+    """Every run that no stronger one of another type covers, with the types it stands for.
+
+    A run is compared only with those that were kept at its own windows: O(windows x types).
+    """
     kept: list[tuple[_Run, list[str]]] = []
+    kept_at: dict[int, list[int]] = defaultdict(list)  # window -> what was kept there
     for run in sorted(runs, key=lambda item: (-item.score, item.event_type, item.first)):
         span = _span(answers, run)
-        same = [also for other, also in kept if span.iou(_span(answers, other)) >= SAME_IOU]
+        near = sorted({which for place in _places(answers, run) for which in kept_at[place]})
+        same = [which for which in near if span.iou(_span(answers, kept[which][0])) >= SAME_IOU]
         if same:
-            same[0].append(run.event_type)
-        else:
-            kept.append((run, []))
+            kept[same[0]][1].append(run.event_type)
+            continue
+        for place in range(run.first, run.last + 1):
+            kept_at[place].append(len(kept))
+        kept.append((run, []))
     return [(run, tuple(also)) for run, also in kept]
+
+
+def _places(answers: Sequence[WindowAnswer], run: _Run) -> range:
+    """The windows of a run, and those around it that overlap it in time."""
+    span, first, last = _span(answers, run), run.first, run.last
+    while first > 0 and answers[first - 1].span.overlap_sec(span) > 0:
+        first -= 1
+    while last + 1 < len(answers) and answers[last + 1].span.overlap_sec(span) > 0:
+        last += 1
+    return range(first, last + 1)
 
 
 def _span(answers: Sequence[WindowAnswer], run: _Run) -> TimeSpan:

@@ -117,8 +117,8 @@ def ask_windows(
     asked = [windows[place] for place in _order(windows, pace)]
     pool = ThreadPoolExecutor(pace.concurrency, thread_name_prefix="vlm")
     try:
-        for future, window in _questions(run, pool, asker, asked, pictures, guide, pace, progress):
-            _take(run, window, future, pace)
+        for future, sent in _questions(run, pool, asker, asked, pictures, guide, pace, progress):
+            _take(run, sent, future, pace)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     _check_share(run, len(asked))
@@ -145,10 +145,11 @@ def _questions(
     guide: Guide,
     pace: Pace,
     progress: Progress,
-) -> Iterator[tuple[Future[WindowAnswer], Window]]:
-    """Answers as they come. As many questions are open as may be; pictures are read late."""
+) -> Iterator[tuple[Future[WindowAnswer], WindowAnswer]]:
+    """Answers as they come, each with what was sent for it. As many questions are open as may be;
+    pictures are read late."""
     waiting = list(reversed(windows))
-    open_ones: dict[Future[WindowAnswer], Window] = {}
+    open_ones: dict[Future[WindowAnswer], WindowAnswer] = {}
     while waiting or open_ones:
         while waiting and len(open_ones) < pace.concurrency:
             window = waiting.pop()
@@ -159,16 +160,18 @@ def _questions(
                 continue
             run.looks[window.index] = _look(shown[len(shown) // 2])
             question = _question(guide, window, shown, pace)
-            open_ones[pool.submit(_ask, asker, question, guide, window, shown)] = window
+            sent = tuple(ShownFrame(item.frame.time_sec, item.sha256) for item in shown)
+            future = pool.submit(_ask, asker, question, guide, window, sent)
+            open_ones[future] = WindowAnswer(window.index, window.span, sent)
         done, _ = wait(open_ones, timeout=_POLL_SEC, return_when=FIRST_COMPLETED)
         for future in done:
             yield future, open_ones.pop(future)
         progress(len(run.answers) / len(windows))
 
 
-def _take(run: _Run, window: Window, future: Future[WindowAnswer], pace: Pace) -> None:
+def _take(run: _Run, sent: WindowAnswer, future: Future[WindowAnswer], pace: Pace) -> None:
     try:
-        run.answers[window.index] = future.result()
+        run.answers[sent.index] = future.result()
     except ModelRefused:
         raise  # the next question would be refused as well
     except ModelError as error:
@@ -176,8 +179,10 @@ def _take(run: _Run, window: Window, future: Future[WindowAnswer], pace: Pace) -
         is_nobody = isinstance(error, ModelUnavailable) and run.has_no_answer_yet()
         if is_nobody and len(run.failures) >= pace.concurrency:
             raise
-        run.answers[window.index] = replace(
-            _unchecked(window, error.code, error.message),
+        run.answers[sent.index] = replace(
+            sent,
+            error_code=error.code,
+            error_message=error.message,
             raw=str(error.details.get("text", "")),
             attempts=int(error.details.get("attempts", 1)),
         )
@@ -194,15 +199,14 @@ def _question(guide: Guide, window: Window, shown: Sequence[ShownPicture], pace:
 
 
 def _ask(
-    asker: Asker, question: Question, guide: Guide, window: Window, shown: Sequence[ShownPicture]
+    asker: Asker, question: Question, guide: Guide, window: Window, sent: tuple[ShownFrame, ...]
 ) -> WindowAnswer:
     found, reply = asker.ask_for(question)
     reading = guide.read(found, reply)
-    frames = tuple(ShownFrame(item.frame.time_sec, item.sha256) for item in shown)
     return WindowAnswer(
         index=window.index,
         span=window.span,
-        frames=frames,
+        frames=sent,
         scores=dict(reading.scores),
         caption=reading.caption,
         risk=reading.risk,
@@ -252,16 +256,26 @@ def _with_likeness(
     for first in range(0, len(rows), _BLOCK_ROWS):
         block = rows[first : first + _BLOCK_ROWS] @ rows.T
         for offset, similarity in enumerate(block):
-            own = first + offset
-            similarity[max(0, own - 1) : own + 2] = -np.inf
-            best = np.argsort(-similarity, kind="stable")[:_ALIKE_COUNT]
-            weights = [
-                math.exp((float(similarity[i]) - float(similarity[best[0]])) / _ALIKE_TEMPERATURE)
-                for i in best
-            ]
+            similarity[max(0, first + offset - 1) : first + offset + 2] = -np.inf
+        for offset, best in enumerate(_highest(block)):
+            weights = [math.exp((value - best[0][1]) / _ALIKE_TEMPERATURE) for _, value in best]
             likeness = tuple(
-                (answers[places[int(i)]].index, round(weight / sum(weights), 4))
-                for i, weight in zip(best, weights, strict=True)
+                (answers[places[column]].index, round(weight / sum(weights), 4))
+                for (column, _), weight in zip(best, weights, strict=True)
             )
-            found[places[own]] = replace(answers[places[own]], likeness=likeness)
+            place = places[first + offset]
+            found[place] = replace(answers[place], likeness=likeness)
+    return found
+
+
+def _highest(block: NDArray[np.float32]) -> list[list[tuple[int, float]]]:
+    """Per row the columns with the highest values, the first of equals first; the block is used
+    up. A sort of every row would take most of the time of a long video."""
+    rows = np.arange(len(block))
+    found: list[list[tuple[int, float]]] = [[] for _ in rows]
+    for _ in range(_ALIKE_COUNT):
+        columns = block.argmax(axis=1)
+        for best, column, value in zip(found, columns, block[rows, columns], strict=True):
+            best.append((int(column), float(value)))
+        block[rows, columns] = -np.inf
     return found

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from sopilot.core.errors import ModelError, ModelRefused, ModelReplyError, ModelUnavailable
+from sopilot.vlm.told import readable
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ def _require_success(url: str, reply: httpx.Response, body: bytes) -> None:
     status = reply.status_code
     if status == 200:
         return
-    said = _without_key(body.decode(errors="replace"), reply.request)
+    said = readable(without_key(body.decode(errors="replace"), reply.request))
     told = said[:_TOLD_CHARACTERS]
     if status in {408, 409, 425, 429} or status >= 500:
         raise ModelUnavailable(
@@ -150,9 +151,10 @@ def _require_success(url: str, reply: httpx.Response, body: bytes) -> None:
     raise ModelRefused(f"{url} answered {status} ({told}): {meaning}", {"status": status})
 
 
-def _without_key(text: str, request: httpx.Request) -> str:
-    """The text with the key of the request replaced: some servers repeat a wrong one."""
-    key = request.headers.get("authorization", "").removeprefix("Bearer ")
+def without_key(text: str, told: httpx.Request | httpx.Client) -> str:
+    """The text with the key that went along replaced: some servers repeat it, and messages are
+    stored and shown."""
+    key = told.headers.get("authorization", "").removeprefix("Bearer ")
     return text.replace(key, "***") if key else text
 
 

@@ -100,9 +100,10 @@ def window_scores(signals: Signals, spans: Sequence[TimeSpan]) -> NDArray[np.flo
         scores = np.maximum(scores, _spreads(values, nobody, floor)[0])
     found = np.zeros(len(spans))
     for place, span in enumerate(spans):
-        inside = (signals.times_sec >= span.start_sec) & (signals.times_sec < span.end_sec)
-        if inside.any():
-            found[place] = 1.0 - np.exp(-max(0.0, float(scores[inside].max())) / ENTER_SPREADS)
+        first, last = np.searchsorted(signals.times_sec, (span.start_sec, span.end_sec))
+        if first < last:
+            highest = max(0.0, float(scores[first:last].max()))
+            found[place] = 1.0 - np.exp(-highest / ENTER_SPREADS)
     return found
 
 

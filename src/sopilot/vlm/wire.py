@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sopilot.core.errors import ModelReplyError
 from sopilot.vlm.client import Endpoint, Picture, Question, Reply, picture_text
-from sopilot.vlm.retry import authorization, exchange, repeated
+from sopilot.vlm.retry import authorization, exchange, failed_with, repeated
+from sopilot.vlm.told import MOST_CHARACTERS, readable_json
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -31,10 +32,10 @@ class WireEvent(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    interval_start_sec: float = Field(ge=0)
-    interval_end_sec: float = Field(ge=0)
-    highlight_start_sec: float = Field(ge=0)
-    highlight_end_sec: float = Field(ge=0)
+    interval_start_sec: float = Field(ge=0, allow_inf_nan=False)
+    interval_end_sec: float = Field(ge=0, allow_inf_nan=False)
+    highlight_start_sec: float = Field(ge=0, allow_inf_nan=False)
+    highlight_end_sec: float = Field(ge=0, allow_inf_nan=False)
     event_type: str = Field(min_length=1, max_length=64)
     description: str = Field(max_length=4000)
 
@@ -53,8 +54,8 @@ class WireWindow(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     window_idx: int = Field(ge=0)
-    timestamp_sec: float = Field(ge=0)
-    interval_end_sec: float | None = Field(default=None, ge=0)
+    timestamp_sec: float = Field(ge=0, allow_inf_nan=False)
+    interval_end_sec: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     label: str | None = Field(default=None, max_length=64)
     has_event: bool | None = None
     caption: str | None = Field(default=None, max_length=4000)
@@ -65,7 +66,7 @@ class WireWindow(BaseModel):
 class WireMetadata(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    duration_sec: float = Field(ge=0)
+    duration_sec: float = Field(ge=0, allow_inf_nan=False)
     num_frames: int = Field(ge=0)
     num_windows: int = Field(ge=0)
 
@@ -189,6 +190,9 @@ class WireClient:
 
         def ask(attempt: int) -> tuple[BaseModel, Reply]:
             text = self.generate("\n".join(texts), pictures, question.max_tokens)
+            if len(text) > MOST_CHARACTERS:
+                error = ModelReplyError(f"the answer has {len(text)} characters")
+                raise failed_with(error, text)
             found = _checked(shape, _json_in(text))
             taken = time.monotonic() - begun
             return found, Reply(text, self.model, "stop", None, None, attempt, taken)
@@ -200,15 +204,16 @@ class WireClient:
 
 
 def _checked(shape: type[Shape], body: bytes | str) -> Shape:
+    text = body if isinstance(body, str) else body.decode(errors="replace")
     try:
-        return shape.model_validate_json(body)
+        return shape.model_validate_json(readable_json(text))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise ModelReplyError(
-            f"the service's answer is not of the form: {place}: {first['msg']}",
-            {"text": (body if isinstance(body, str) else body.decode(errors="replace"))[:2000]},
-        ) from error
+        failure = ModelReplyError(
+            f"the service's answer is not of the form: {place}: {first['msg']}"
+        )
+        raise failed_with(failure, text) from error
 
 
 def _require_inside(found: WireAnalysis, duration_sec: float) -> None:
@@ -226,5 +231,5 @@ def _json_in(text: str) -> str:
     """The JSON object in a text that may have words around it."""
     first, last = text.find("{"), text.rfind("}")
     if first < 0 or last < first:
-        raise ModelReplyError("the answer holds no JSON object", {"text": text[:2000]})
+        raise failed_with(ModelReplyError("the answer holds no JSON object"), text)
     return text[first : last + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from sopilot.vlm.answers import (
     answer_record,
     unchecked_spans,
 )
-from sopilot.vlm.conclude import ENTER, STAY, conclude, edge_windows, smoothed
+from sopilot.vlm.conclude import ENTER, SAME_IOU, STAY, conclude, edge_windows, smoothed
 
 WINDOW_SEC = 1.5
 
@@ -148,3 +149,62 @@ def test_answers_survive_the_way_through_json(scores: list[float | None]) -> Non
 
 def test_the_thresholds_leave_a_gap() -> None:
     assert STAY < ENTER
+
+
+def distinct_by_comparing_all(answers: Sequence[WindowAnswer]) -> list[tuple[str, list[float]]]:
+    """The rule as it is told: every run against every kept one."""
+    runs = [
+        (event.score, event.event_type, event.span)
+        for name in ("A", "B")
+        for event in conclude(
+            [replace(answer, scores={name: answer.scores[name]}) for answer in answers], most=10_000
+        )
+    ]
+    kept: list[tuple[float, str, TimeSpan]] = []
+    for run in sorted(runs, key=lambda item: (-item[0], item[1], item[2])):
+        if all(run[2].iou(other[2]) < SAME_IOU for other in kept):
+            kept.append(run)
+    return sorted((name, span.as_list()) for _, name, span in kept)
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from([0.0, 0.4, 0.7, 1.0])] * 2), max_size=40), st.booleans()
+)
+def test_types_of_one_span_are_told_apart_as_if_all_were_compared(
+    scores: list[tuple[float, float]], is_overlapping: bool
+) -> None:
+    length_sec = 4.0 if is_overlapping else 1.0
+    answers = [
+        WindowAnswer(i, TimeSpan(i, i + length_sec), (), {"A": a, "B": b})
+        for i, (a, b) in enumerate(scores)
+    ]
+    found = [(event.event_type, event.span.as_list()) for event in conclude(answers, most=10_000)]
+    assert sorted(found) == distinct_by_comparing_all(answers)
+
+
+def test_only_events_that_are_reported_are_looked_at_closer() -> None:
+    answers = windows([1, 0, 0, 0] * 500)
+    asked_again = edge_windows(answers, most=10)
+    assert len(asked_again) <= 3 * 10
+    reported = conclude(answers, most=10)
+    assert {answers[i].span.start_sec for i in asked_again} == {e.span.start_sec for e in reported}
+
+
+def test_a_day_of_windows_is_concluded_in_near_linear_work() -> None:
+    """Counted, not timed: spans compared with each other."""
+    answers = [
+        WindowAnswer(i, TimeSpan(i, i + 1), (), {"A": float(i % 4 == 0), "B": float(i % 5 == 0)})
+        for i in range(4000)
+    ]
+    compared = 0
+    plain = TimeSpan.iou
+
+    def counted(one: TimeSpan, other: TimeSpan) -> float:
+        nonlocal compared
+        compared += 1
+        return plain(one, other)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimeSpan, "iou", counted)
+        assert len(conclude(answers, most=5000)) == 1600
+    assert compared <= 2 * len(answers)
