@@ -15,6 +15,7 @@ GROUPS = (
     "decode",
     "ingest",
     "incidents",
+    "vigil",
     "comparison",
     "service",
     "analytics",

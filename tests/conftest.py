@@ -21,11 +21,13 @@ settings.register_profile(
 )
 settings.load_profile("sopilot")
 
-_KEPT = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE"}
-_OTHER_NAMES = {"DB_URL", "VIGIL_POSTGRES_URL", "MODEL_VERSION"}
+_KEPT = {"SOPILOT_TEST_DATA", "SOPILOT_TEST_REQUIRE", "SOPILOT_TEST_QDRANT_URL"}
+_OTHER_NAMES = {"DB_URL", "MODEL_VERSION", "VECTOR_BACKEND"}
 
+if "SOPILOT_QDRANT_URL" in os.environ:  # for the contract of vector stores alone
+    os.environ["SOPILOT_TEST_QDRANT_URL"] = os.environ["SOPILOT_QDRANT_URL"]
 for _name in [*os.environ]:
-    is_ours = _name.startswith(("SOPILOT_", "LLM_")) and _name not in _KEPT
+    is_ours = _name.startswith(("SOPILOT_", "LLM_", "VIGIL_")) and _name not in _KEPT
     if is_ours or _name in _OTHER_NAMES:
         del os.environ[_name]
 

@@ -47,7 +47,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
 
 def a_server(tmp_path: Path) -> Iterator[VectorServer]:
     """The server at SOPILOT_QDRANT_URL, where there is one, else the engine within its client."""
-    url = os.environ.get("SOPILOT_QDRANT_URL")
+    url = os.environ.get("SOPILOT_TEST_QDRANT_URL")
     if url:
         server = open_server(url, None, 30.0)
         yield server
