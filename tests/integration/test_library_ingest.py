@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.records import JobState
 from sopilot.library import queries
 from sopilot.library.ingest import fail_video
-from sopilot.library.remove import note, sweep
+from sopilot.library.remove import STALE_SEC, note, sweep
 from sopilot.library.schemas import VideoFilter, VideoRow, VideoStatus
 from sopilot.media.keyframes import Strip
 from sopilot.runtime import Runtime, close_runtime
@@ -285,6 +286,19 @@ def test_a_sweep_removes_what_a_killed_upload_left(tmp_path: Path, clip: Path) -
     assert sweep(runtime, older_than_sec=-1.0) == 1
     assert files_below(runtime.blobs.root) == set()
     close_runtime(runtime)
+
+
+def test_a_sweep_removes_work_folders_that_nobody_writes_into(sqlite_runtime: Runtime) -> None:
+    work_place = sqlite_runtime.blobs.root / "derived/.work"
+    old, busy = work_place / "clip-old-0", work_place / "ingest-busy-1"
+    for folder in (old, busy):
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep/file").write_bytes(b"x")
+    ago = time.time() - 2 * STALE_SEC
+    for path in (old, old / "deep", old / "deep/file", busy, busy / "deep"):
+        os.utime(path, (ago, ago))
+    assert sweep(sqlite_runtime) == 1
+    assert (old.exists(), busy.exists()) == (False, True)
 
 
 def test_a_sweep_spares_what_a_row_stands_on(sqlite_runtime: Runtime, clip: Path) -> None:

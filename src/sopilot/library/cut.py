@@ -18,6 +18,7 @@ from sopilot.library.analyze import given_mask, masked_producer, renamed
 from sopilot.library.look import look_arguments, stored
 from sopilot.library.remove import note, settle
 from sopilot.library.schemas import VideoRow
+from sopilot.library.workplace import WORK
 from sopilot.media.cut import CutClip
 from sopilot.media.decode import run_span
 from sopilot.media.isolate import run_limited
@@ -41,7 +42,7 @@ def clip_of(runtime: Runtime, video: VideoRow, span: TimeSpan) -> Path:
     known = stored(runtime, video, CLIP, made.fingerprint)
     if known is not None:
         return known
-    folder = runtime.blobs.root / "derived/.work" / f"clip-{uuid.uuid4().hex}-0"
+    folder = runtime.blobs.root / WORK / f"clip-{uuid.uuid4().hex}-0"
     try:
         arguments = look_arguments(runtime, video, folder) | {"span": span.as_list()}
         run_limited(

@@ -7,6 +7,7 @@ nobody knows of. Only noted bytes are ever looked at, so a data folder may serve
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from functools import partial
@@ -19,6 +20,7 @@ from sopilot.core.log import get_logger
 from sopilot.jobs import queries as jobs
 from sopilot.library import moments, queries
 from sopilot.library.schemas import VideoRow
+from sopilot.library.workplace import WORK
 from sopilot.runtime import Runtime
 from sopilot.store.blobs import Area, blob_key
 from sopilot.store.derived import blob_is_used, delete_derived, list_derived
@@ -130,12 +132,17 @@ def forget_video(connection: Connection, runtime: Runtime, video: VideoRow) -> l
 
 
 def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:
-    """Remove what killed processes left: half-received uploads, and noted bytes without a row.
+    """Remove what killed processes left: half-received uploads, work folders that nobody writes
+    into any more, and noted bytes without a row.
 
     How many. Called at the start of the service and of a command.
     """
     removed = runtime.blobs.sweep_staged(older_than_sec=older_than_sec)
     limit = time.time() - older_than_sec
+    for folder in (runtime.blobs.root / WORK).glob("*"):
+        if _newest(folder) < limit:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
     ages: dict[Path, float] = {}
     for path in (runtime.blobs.root / _NOTES).glob("*-*-*"):
         try:
@@ -148,6 +155,14 @@ def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:
             area: Area = "raw" if path.name.startswith("raw-") else "derived"
             removed += settle(runtime, area, path.name.split("-")[1], path)
     return removed
+
+
+def _newest(folder: Path) -> float:
+    """When anything in a folder was written last; now, if it goes in this moment."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return time.time()
 
 
 def _is_used(connection: Connection, area: Area, sha256: str) -> bool:

@@ -11,7 +11,8 @@ from typing import Literal
 from sopilot.jobs.records import Job
 from sopilot.runtime import Runtime
 
-_WORK = Path("derived/.work")
+WORK = Path("derived/.work")
+"""Where all work folders lie, in the data folder."""
 
 Purpose = Literal["ingest", "incident", "detect"]
 
@@ -22,13 +23,13 @@ def workplace(runtime: Runtime, job: Job, purpose: Purpose) -> Iterator[Path]:
     clear_workplace(runtime, job, purpose)
     try:
         # The fence keeps a vanished worker that is still writing out of its successor's folder.
-        yield runtime.blobs.root / _WORK / f"{purpose}-{job.uid}-{job.fence}"
+        yield runtime.blobs.root / WORK / f"{purpose}-{job.uid}-{job.fence}"
     finally:
         clear_workplace(runtime, job, purpose)
 
 
 def clear_workplace(runtime: Runtime, job: Job, purpose: Purpose) -> None:
     """Remove what this and earlier attempts at the job left; a successor's folder stays."""
-    for folder in (runtime.blobs.root / _WORK).glob(f"{purpose}-{job.uid}-*"):
+    for folder in (runtime.blobs.root / WORK).glob(f"{purpose}-{job.uid}-*"):
         if int(folder.name.rpartition("-")[2]) <= job.fence:
             shutil.rmtree(folder, ignore_errors=True)
