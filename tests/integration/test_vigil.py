@@ -22,7 +22,7 @@ from qdrant_client import QdrantClient
 from service_parts import files_below, open_test_runtime, work
 from test_api_service import serving
 from vigil_parts import TALK, answers_with, write_footage
-from vlm_server import Asked, Script, clocks, red_share, serving_model
+from vlm_server import MODEL, Asked, Script, clocks, red_share, serving_model
 
 from sopilot.api.app import create_app
 from sopilot.jobs.records import JobState
@@ -543,3 +543,25 @@ def test_a_disk_above_its_mark_is_told(opened: Open) -> None:
     _, client = opened(disk_high_water_percent=0.0001)
     body = client.get("/health").json()
     assert (body["status"], body["checks"]["disk"]["status"]) == ("degraded", "degraded")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [
+        (MODEL, MODEL),
+        ("llava_video", "lmms-lab/LLaVA-Video-7B-Qwen2"),
+        ("internvideo_chat", "OpenGVLab/InternVideo2_5_Chat_8B"),
+    ],
+)
+def test_questions_may_have_a_model_of_their_own(
+    opened: Open, clips: dict[str, Path], wanted: str, asked: str
+) -> None:
+    script = Script(lambda given: answers_with(given, {"sentences": [("A crate.", None)]}))
+    runtime, client = opened(script, vlm_model="another", vigil_llm_model=wanted)
+    put_talk(client, indexed(runtime, client, clips["yard"]))
+    reply = client.post("/vigil/query", json={"question": "What blocks the forklift?"})
+    if asked == MODEL:
+        assert reply.json()["llm_model"] == MODEL
+    else:  # the server serves the tiny one alone, and says which name it was asked for
+        assert reply.status_code == 502
+        assert asked in reply.json()["detail"]

@@ -115,6 +115,7 @@ SHOWN = {
     "qdrant_api_key": f"{VECTORS}::test_the_key_goes_to_the_server",
     "vigil_enabled": f"{VIGIL}::test_without_vigil_there_is_no_route",
     "disk_high_water_percent": f"{VIGIL}::test_a_disk_above_its_mark_is_told",
+    "vigil_llm_model": f"{VIGIL}::test_questions_may_have_a_model_of_their_own",
     "vigil_source_dirs": f"{VIGIL}::test_a_named_folder_is_left_by_no_path",
     "vigil_concurrent_queries": f"{VIGIL}::test_no_more_questions_at_once_than_the_setting_says",
     "vigil_max_windows": "integration/test_vigil_events.py::"

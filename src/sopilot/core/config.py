@@ -372,6 +372,13 @@ class Settings(BaseSettings):
         validation_alias=_names("SOPILOT_VIGIL_ENABLED", "VIGIL_ENABLED"),
         description="Serve `/vigil`.",
     )
+    vigil_llm_model: str = Field(
+        default="",
+        max_length=256,
+        validation_alias=_names("SOPILOT_VIGIL_LLM_MODEL", "VIGIL_LLM_MODEL"),
+        description="Model of that server that answers questions, by its name or as "
+        "`internvideo_chat` or `llava_video`; empty = SOPILOT_VLM_MODEL.",
+    )
     vigil_source_dirs: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
         description="Folders of this machine whose videos may be taken in by their path, separated "

@@ -39,7 +39,7 @@ from sopilot.vigil.schemas import AnswerRow, NewAnswer
 from sopilot.vigil.scope import Scope, Searched, searched
 from sopilot.vigil.vectors import collection_of
 from sopilot.vlm.client import Picture, VlmClient
-from sopilot.vlm.open import endpoint_of, named
+from sopilot.vlm.open import PRESETS, endpoint_of, named
 
 PICTURES_PER_PASSAGE = 3
 ASKED_TWICE = 2
@@ -187,7 +187,12 @@ def _asker(runtime: Runtime) -> Iterator[VlmClient | None]:
         raise ModelUnavailable(
             "questions need an OpenAI-compatible server; set SOPILOT_VLM_PROTOCOL=openai"
         )
-    endpoint = replace(endpoint, attempts=min(ASKED_TWICE, endpoint.attempts))
+    wanted = runtime.settings.vigil_llm_model
+    endpoint = replace(
+        endpoint,
+        model=PRESETS.get(wanted, wanted) or endpoint.model,
+        attempts=min(ASKED_TWICE, endpoint.attempts),
+    )
     with VlmClient(named(endpoint)) as client:
         yield client
 

@@ -11,6 +11,12 @@ from sopilot.core.errors import ModelRefused
 from sopilot.vlm.client import Endpoint, VlmClient
 from sopilot.vlm.wire import WireClient
 
+PRESETS = {
+    "internvideo_chat": "OpenGVLab/InternVideo2_5_Chat_8B",
+    "llava_video": "lmms-lab/LLaVA-Video-7B-Qwen2",
+}
+"""Names that older settings have for models, as model servers know them."""
+
 SEED = 7
 """Any fixed number: the same question gets the same answer where the server honours it."""
 
