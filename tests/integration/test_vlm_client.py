@@ -361,3 +361,26 @@ def test_a_refusal_with_a_nul_can_be_stored(client: VlmClient, script: Script) -
     script.replies = [(400, b"no\x00 such \x1b[31mthing", {})]
     with pytest.raises(ModelRefused, match=r"\(no such \[31mthing\)"):
         client.ask_for(QUESTION)
+
+
+def test_a_closed_client_waits_for_what_is_open_and_asks_no_more(script: Script) -> None:
+    is_in, may_go = threading.Event(), threading.Event()
+
+    def see_late(asked: Asked) -> dict[str, Any]:
+        is_in.set()
+        assert may_go.wait(30)
+        return see(asked)
+
+    script.see = see_late
+    with serving_model(script) as url, ThreadPoolExecutor(3) as pool:
+        client = opened(url, concurrency=1)
+        first = pool.submit(client.ask_for, QUESTION)
+        assert is_in.wait(30)
+        second = pool.submit(client.ask_for, QUESTION)
+        closing = pool.submit(client.close)
+        may_go.set()
+        closing.result()
+        assert first.result()[1].attempts == 1
+        assert second.exception() is None or isinstance(second.exception(), ModelRefused)
+        with pytest.raises(ModelRefused, match="has ended"):
+            client.ask_for(QUESTION)

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Self, TypeVar
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sopilot.core.errors import ModelReplyError
+from sopilot.core.errors import ModelRefused, ModelReplyError
 from sopilot.vlm.retry import authorization, exchange, failed_with, repeated, without_key
 from sopilot.vlm.told import MOST_CHARACTERS, readable_json
 
@@ -31,6 +31,7 @@ _MOST_REPLY_BYTES = 4 << 20
 _MOST_TOKENS = 8192
 _TOP_LOGPROBS = 10
 _TOLD_CHARACTERS = 300
+_CLOSING_SEC = 5.0
 _ROUNDED_ABOVE = 1e-3
 
 
@@ -169,6 +170,7 @@ class VlmClient:
     def __init__(self, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep) -> None:
         self._endpoint = endpoint
         self._sleep = sleep
+        self._is_closed = False
         self._slots = threading.BoundedSemaphore(endpoint.concurrency)
         self._http = httpx.Client(
             headers=authorization(endpoint.api_key),
@@ -190,8 +192,20 @@ class VlmClient:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; no further question is asked.
+
+        Questions that are open get a few seconds to end: a connection that is being made while
+        the others are closed would stay open.
+        """
+        self._is_closed = True
+        latest = time.monotonic() + _CLOSING_SEC
+        slots = [
+            self._slots.acquire(timeout=max(0.0, latest - time.monotonic()))
+            for _ in range(self._endpoint.concurrency)
+        ]
         self._http.close()
+        for _ in filter(None, slots):
+            self._slots.release()
 
     @property
     def model(self) -> str:
@@ -229,6 +243,8 @@ class VlmClient:
         def ask(attempt: int) -> tuple[BaseModel | None, Reply]:
             nonlocal max_tokens
             with self._slots:
+                if self._is_closed:
+                    raise ModelRefused("the work that asks has ended; ask with a new client")
                 completion = self._complete(question, max_tokens)
             reply = _reply(completion, attempt, time.monotonic() - begun)
             if reply.finish_reason == "length":
