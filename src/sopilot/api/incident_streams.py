@@ -26,6 +26,8 @@ from sopilot.incidents.schemas import ENDS, IncidentRow, LogRow, Status
 from sopilot.runtime import Runtime
 
 _CLOSE = '{"event":"close"}'
+_ROW_DIGITS = 10
+"""No row's id has as many: the column holds 31 bits."""
 
 _log = get_logger(__name__)
 
@@ -51,7 +53,7 @@ async def incident_stream(
     last_event_id: the log row that the client heard last; without one it hears the present state
     and what follows.
     """
-    heard = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
+    heard = _row_id(last_event_id)
     look = await run_in_threadpool(_look, runtime, incident, heard or 0)
     if heard is None:
         look = _Look(look.row, look.news[-1:])
@@ -59,6 +61,13 @@ async def incident_stream(
         return Response(status_code=204)
     events = _events(runtime, look, heard or 0, poll_sec, is_stopping)
     return HeldStream(events, hold)
+
+
+def _row_id(told: str | None) -> int | None:
+    """The log row that a client names; None for what no stream of ours told."""
+    if told is None or not (told.isascii() and told.isdecimal() and len(told) < _ROW_DIGITS):
+        return None
+    return int(told)
 
 
 async def _events(

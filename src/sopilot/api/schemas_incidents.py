@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from sopilot.api.uploads import none_if_blank
 from sopilot.incidents.record import highlight_text
-from sopilot.incidents.schemas import EventRow, IncidentRow, LogRow, WindowRow
+from sopilot.incidents.schemas import Domain, EventRow, IncidentRow, Language, LogRow, WindowRow
 from sopilot.incidents.search import SearchFound
 from sopilot.incidents.submit import Order
 
-Domain = Literal["traffic", "production", "violence", "other"]
-Language = Literal["ru", "en", "ja"]
+
+def _none_if_empty(value: str) -> str | None:
+    """A form sends every field, also those that nobody filled in."""
+    return value.strip() or None
+
+
+def _none_if_auto(value: str) -> str | None:
+    return None if value.strip().lower() in {"", "auto", "unknown"} else value
 
 
 class IncidentForm(BaseModel):
@@ -22,10 +28,10 @@ class IncidentForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    domain: Domain | None = Field(
-        default=None, description="What the video shows; inferred when left out."
+    domain: Annotated[Domain | None, BeforeValidator(_none_if_auto)] = Field(
+        default=None, description="What the video shows; inferred when left out, empty or `auto`."
     )
-    language: Language | None = Field(
+    language: Annotated[Language | None, BeforeValidator(_none_if_empty)] = Field(
         default=None, description="Language of descriptions; the setting's when left out."
     )
     events: Annotated[str | None, Field(max_length=12_000), AfterValidator(lambda v: v or None)] = (

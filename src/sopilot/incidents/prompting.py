@@ -21,7 +21,8 @@ from typing import Annotated, Any, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from sopilot.core.errors import InputError
-from sopilot.incidents.schemas import Domain, Language
+from sopilot.incidents.schemas import Domain, Label, Language
+from sopilot.vlm.told import readable
 
 DOMAINS: tuple[Domain, ...] = get_args(Domain)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -30,6 +31,8 @@ AUTO = "auto"
 _FOLDER = files("sopilot.incidents") / "prompts"
 _ID = re.compile(r"[A-Z][A-Z0-9_]{1,39}")
 _HEAD = re.compile(r"## (\S+) \| (.+)")
+_RESERVED = frozenset(str(label) for label in Label)
+"""Names that a reader of a timeline would take for what is known of a window."""
 _MOST_QUESTIONS = 3
 _MOST_CUSTOM = 20
 _LEAST_QUESTION, _MOST_QUESTION = 3, 500
@@ -242,6 +245,12 @@ def _check_custom(name: str, question: str, where: str) -> None:
             f"{where}: {name[:60]!r} is no type; it starts with a capital letter and has 2-40 "
             "capital letters, digits and _"
         )
+    if name in _RESERVED:
+        raise _refused(
+            f"{where}: {name} says of a window what is known about it; name the event otherwise"
+        )
+    if readable(question) != question:
+        raise _refused(f"{where}: the question holds a control character; write it without")
     if not _LEAST_QUESTION <= len(question.strip()) <= _MOST_QUESTION:
         raise _refused(
             f"{where}: the question has {len(question.strip())} characters, allowed are "
