@@ -6,6 +6,7 @@ It lies within the rate limit, so that a refused request counts like any other.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 
 import anyio
@@ -31,8 +32,10 @@ _MOST_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 class BodyLimit:
     """ASGI middleware; it looks at every block of a body, and at a JSON body when it is whole."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int] | None = None) -> None:
+        """larger: the limits of paths, in bytes, whose bodies may be larger than others."""
         self._app = app
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with a limit on its body, or refuse it."""
@@ -42,8 +45,9 @@ class BodyLimit:
         alive = _impatient(receive)
         is_json = _is_json(scope)
         is_unlimited = _is_upload(scope) and not is_json
-        limited = alive if is_unlimited else _limited(alive, is_json=is_json)
-        refusal = await _refusal(scope, alive, is_limited=limited is not alive)
+        most_bytes = self._larger.get(scope["path"], MAX_BODY_BYTES)
+        limited = alive if is_unlimited else _limited(alive, most_bytes, is_json=is_json)
+        refusal = await _refusal(scope, alive, None if is_unlimited else most_bytes)
         await (refusal or self._app)(scope, limited, send)
 
 
@@ -72,13 +76,13 @@ def _is_upload(scope: Scope) -> bool:
     return scope["method"] == "POST" and scope["path"] in _UPLOADS
 
 
-async def _refusal(scope: Scope, receive: Receive, *, is_limited: bool) -> ASGIApp | None:
+async def _refusal(scope: Scope, receive: Receive, most_bytes: int | None) -> ASGIApp | None:
     """The answer to a request that no route need see, or None."""
     if _has_nul(scope):
         return unusable_address()
-    if is_limited and _announced_bytes(scope) > MAX_BODY_BYTES:
+    if most_bytes is not None and _announced_bytes(scope) > most_bytes:
         await _drain(receive)
-        return too_large(MAX_BODY_BYTES)
+        return too_large(most_bytes)
     return None
 
 
@@ -101,8 +105,8 @@ def _is_json(scope: Scope) -> bool:
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-def _limited(receive: Receive, *, is_json: bool) -> Receive:
-    """`receive` that refuses, while it arrives, a body beyond MAX_BODY_BYTES, and one of JSON that
+def _limited(receive: Receive, most_bytes: int, *, is_json: bool) -> Receive:
+    """`receive` that refuses, while it arrives, a body beyond most_bytes, and one of JSON that
     names a key twice: readers differ in which of the two they take."""
     size_bytes = 0
     kept = bytearray()
@@ -113,8 +117,8 @@ def _limited(receive: Receive, *, is_json: bool) -> Receive:
         block = message.get("body", b"")
         size_bytes += len(block)
         # HTTPException is the one exception that FastAPI lets pass while it reads a body.
-        if size_bytes > MAX_BODY_BYTES:
-            raise HTTPException(413, too_large_message(MAX_BODY_BYTES))
+        if size_bytes > most_bytes:
+            raise HTTPException(413, too_large_message(most_bytes))
         if is_json and message["type"] == "http.request":
             kept.extend(block)
             if not message.get("more_body", False):

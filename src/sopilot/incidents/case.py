@@ -15,9 +15,9 @@ import numpy as np
 from sqlalchemy import Connection
 
 from sopilot.core.records import Keyframe, Progress
-from sopilot.core.timespan import TimeSpan
+from sopilot.core.timespan import TimeSpan, union
 from sopilot.incidents import queries
-from sopilot.incidents.schemas import Domain, Found, FoundEvent, Language
+from sopilot.incidents.schemas import Domain, Found, Language
 from sopilot.library import queries as library
 from sopilot.library.analyze import PICTURES, SIGNALS, THUMBNAILS, media_producer
 from sopilot.library.ingest import REPORT
@@ -34,6 +34,7 @@ from sopilot.store.derived import delete_kind
 OVERVIEW_COUNT = 8
 _KEYFRAME_FPS = 10.0
 _KEYFRAME_SIDE_PX = 640
+_NEAR_SEC = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Case:
 
     @property
     def cuts_sec(self) -> tuple[float, ...]:
-        """Where the picture changes at once."""
-        return tuple(shot.start_sec for shot in self.shots[1:])
+        """Where the picture changes at once, as the record of an analysis holds it."""
+        return tuple(round(shot.start_sec, 6) for shot in self.shots[1:])
 
 
 def open_case(runtime: Runtime, incident_id: int, folder: Path, still: Progress) -> Case:
@@ -128,30 +129,38 @@ def with_keyframes(case: Case, found: Found) -> Found:
     the model saw, else of another look."""
     if not found.events:
         return found
-    spans = tuple((e.highlight.start_sec, e.highlight.end_sec + 0.01) for e in found.events)
-    plan = found.shown or PicturePlan(
-        _KEYFRAME_FPS, 1 / _KEYFRAME_FPS, 1, _KEYFRAME_SIDE_PX, spans=spans
+    highlights = [event.highlight for event in found.events]
+    plan = found.shown or keyframe_plan(highlights)
+    shown = keyframes_in(case.pictures_of(plan), highlights)
+    events = tuple(
+        replace(event, keyframe=picture) for event, picture in zip(found.events, shown, strict=True)
     )
-    wanted = [
-        window
-        for window in plan.windows(case.duration_sec)
-        if any(
-            first < window.span.end_sec and window.span.start_sec < last for first, last in spans
-        )
-    ]
-    pictures = PictureFile(case.pictures_of(plan))
-    try:
-        shown = [item.frame for window in wanted for item in pictures.of(window.index)]
-    finally:
-        pictures.close()
-    events = tuple(_with_keyframe(event, shown) for event in found.events)
     return replace(found, events=events)
 
 
-def _with_keyframe(event: FoundEvent, shown: list[Keyframe]) -> FoundEvent:
-    middle = event.highlight.centre_sec
-    nearest = min(shown, key=lambda frame: abs(frame.time_sec - middle), default=None)
-    return replace(event, keyframe=nearest)
+def keyframe_plan(highlights: Sequence[TimeSpan]) -> PicturePlan:
+    """Ten pictures a second around the middle of highlights."""
+    middles = [span.centre_sec for span in highlights]
+    around = union(TimeSpan(max(0.0, middle - 0.5), middle + 0.5) for middle in middles)
+    spans = tuple((span.start_sec, span.end_sec) for span in around)
+    return PicturePlan(_KEYFRAME_FPS, 1 / _KEYFRAME_FPS, 1, _KEYFRAME_SIDE_PX, spans=spans)
+
+
+def keyframes_in(path: Path, highlights: Sequence[TimeSpan]) -> list[Keyframe | None]:
+    """Per highlight the picture of a file that is nearest to its middle; None where none is near.
+    Raises StoreError."""
+    pictures = PictureFile(path)
+    try:
+        found = [pictures.nearest(span.centre_sec) for span in highlights]
+    finally:
+        pictures.close()
+    return [
+        picture
+        if picture is not None
+        and abs(picture.time_sec - span.centre_sec) <= span.duration_sec / 2 + _NEAR_SEC
+        else None
+        for picture, span in zip(found, highlights, strict=True)
+    ]
 
 
 def release_pictures(runtime: Runtime, connection: Connection, sha256: str) -> None:

@@ -1,23 +1,25 @@
 """One pass over a file that nobody keeps, in the wire form of the earlier inference service.
 
-What `sopilot vlm serve` does for `POST /analyze_video`.
+What `sopilot vlm serve` does for `POST /analyze_video`, and the pictures of its reports.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sopilot.core.config import Settings
-from sopilot.core.records import no_progress, plain
+from sopilot.core.records import Keyframe, no_progress, plain
+from sopilot.core.timespan import TimeSpan
 from sopilot.incidents.ask_model import domain_of, prompt_of, scene_of
-from sopilot.incidents.case import OVERVIEW_COUNT, Case
+from sopilot.incidents.case import OVERVIEW_COUNT, Case, keyframe_plan, keyframes_in
 from sopilot.incidents.look import run_pass
-from sopilot.incidents.passes import PassSetting
+from sopilot.incidents.passes import pass_settings
 from sopilot.incidents.record import timeline
 from sopilot.incidents.schemas import Domain
 from sopilot.library.analyze import PICTURES, SIGNALS
@@ -27,8 +29,6 @@ from sopilot.media.pictures import PictureFile, PicturePlan, ShownPicture
 from sopilot.media.signals import Signals
 from sopilot.vlm.client import VlmClient
 from sopilot.vlm.wire import WireAnalysis, WireEvent, WireMetadata, WireWindow
-
-_WINDOW_TOKENS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,13 @@ def analyze_file(
 
     Raises MediaError, ModelError, DiskFull, InputError for parameters that fit no picture.
     """
-    setting = PassSetting(
-        1,
-        wish.window_sec,
-        wish.target_fps,
-        wish.frames_per_window,
-        "windows",
-        _WINDOW_TOKENS,
-        settings.vlm_concurrency,
-        settings.vlm_picture_px,
+    setting = replace(
+        pass_settings(settings)[0],
+        window_sec=wish.window_sec,
+        rate_fps=wish.target_fps,
+        picture_count=wish.frames_per_window,
     )
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    mask = parse_mask(settings)
-    source = file_arguments(
-        path, name, sha256, settings.limits, None if mask is None else plain(mask), folder
-    )
+    source = _source(settings, path, name, folder)
     found = look_at(settings, source, setting.plan, wants_signals=True)
     duration_sec = float(found["duration_sec"])
     main = folder / PICTURES
@@ -80,7 +72,7 @@ def analyze_file(
         domain=wish.domain,
         language=settings.incident_language,
         custom_events={},
-        sha256=sha256,
+        sha256=str(source["sha256"]),
         duration_sec=duration_sec,
         frame_count=int(found["frame_count"]),
         shots=(),
@@ -90,14 +82,13 @@ def analyze_file(
         source=lambda: (path, name),
     )
     domain, _ = domain_of(case, client)
-    scene = scene_of(settings, case)
+    scene = replace(scene_of(settings, case), most=wish.max_highlights)
     looked = run_pass(client, scene, prompt_of(case, domain), setting, no_progress)
-    events = sorted(looked.events, key=lambda event: -event.score)[: wish.max_highlights]
     lines = timeline(looked.answers, looked.events)
     return WireAnalysis(
         status="OK",
         inferred_domain=domain,
-        has_event=bool(events),
+        has_event=bool(looked.events),
         events=[
             WireEvent(
                 interval_start_sec=event.span.start_sec,
@@ -107,7 +98,7 @@ def analyze_file(
                 event_type=event.event_type,
                 description=event.description,
             )
-            for event in sorted(events, key=lambda event: event.span)
+            for event in looked.events
         ],
         timeline=[
             WireWindow(
@@ -126,6 +117,23 @@ def analyze_file(
             duration_sec=duration_sec, num_frames=case.frame_count, num_windows=len(lines)
         ),
     )
+
+
+def highlight_pictures(
+    settings: Settings, path: Path, name: str, highlights: Sequence[TimeSpan], folder: Path
+) -> list[Keyframe | None]:
+    """A picture of a file per highlight, masked when masks are on. folder: for files of this call.
+    Raises MediaError, DiskFull."""
+    look_at(settings, _source(settings, path, name, folder), keyframe_plan(highlights))
+    return keyframes_in(folder / PICTURES, highlights)
+
+
+def _source(settings: Settings, path: Path, name: str, folder: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    mask = parse_mask(settings)
+    told = None if mask is None else plain(mask)
+    return file_arguments(path, name, sha256, settings.limits, told, folder)
 
 
 def _overview(path: Path, plan: PicturePlan, duration_sec: float) -> Sequence[ShownPicture]:

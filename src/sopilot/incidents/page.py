@@ -11,7 +11,7 @@ from sopilot.core.errors import TooEarly
 from sopilot.core.timespan import TimeSpan
 from sopilot.incidents import queries
 from sopilot.incidents.passes import STAGE_NAMES
-from sopilot.incidents.schemas import IncidentRow, Language, Status
+from sopilot.incidents.schemas import IncidentRow, Language, Status, TimelineWindow, WindowRow
 from sopilot.library import queries as library
 from sopilot.library.schemas import VideoRow
 from sopilot.report.incident_docx import incident_docx, incident_json
@@ -93,19 +93,7 @@ def incident_report(runtime: Runtime, incident: int | str) -> tuple[IncidentRepo
         )
         for number, event in enumerate(events, 1)
     ]
-    lines = [
-        ReportWindow(
-            index=window.window_index,
-            start_sec=window.start_sec,
-            end_sec=window.end_sec,
-            label=str(window.label),
-            has_event=window.has_event,
-            caption=window.caption or "",
-            risk_score=window.risk_score,
-            event_type=window.event_type,
-        )
-        for window in windows
-    ]
+    lines = [report_window(timeline_window(window)) for window in windows]
     return _report(row, video, analysis, tuple(shown), tuple(lines)), row.language
 
 
@@ -141,6 +129,33 @@ def _report(
             UncheckedSpan(TimeSpan(*item["span"]), str(item["code"]))
             for item in analysis.get("not_checked", ())
         ),
+    )
+
+
+def timeline_window(row: WindowRow) -> TimelineWindow:
+    """A stored line of the timeline as it was before it had a row."""
+    return TimelineWindow(
+        row.window_index,
+        TimeSpan(row.start_sec, row.end_sec),
+        row.label,
+        row.has_event,
+        row.caption,
+        row.risk_score,
+        row.event_type,
+    )
+
+
+def report_window(window: TimelineWindow) -> ReportWindow:
+    """A line of the timeline, for the report."""
+    return ReportWindow(
+        index=window.index,
+        start_sec=window.span.start_sec,
+        end_sec=window.span.end_sec,
+        label=str(window.label),
+        has_event=window.has_event,
+        caption=window.caption or "",
+        risk_score=window.risk,
+        event_type=window.event_type,
     )
 
 

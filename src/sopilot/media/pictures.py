@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import zipfile
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -206,18 +207,29 @@ class PictureFile:
         self._rows: dict[int, list[Mapping[str, Any]]] = {}
         for row in rows:
             self._rows.setdefault(int(row["window"]), []).append(row)
+        self._in_time = rows
         self.picture_count = len(rows)
 
     def of(self, window_index: int) -> tuple[ShownPicture, ...]:
         """The pictures of a window in time order; none where the video showed nothing new."""
-        found = []
-        for row in self._rows.get(window_index, ()):
-            try:
-                jpeg = self._file.read(row["name"])
-            except (OSError, KeyError, zipfile.BadZipFile) as error:
-                raise self._damaged(error) from error
-            found.append(ShownPicture(Keyframe(float(row["time_sec"]), jpeg), str(row["sha256"])))
-        return tuple(found)
+        return tuple(
+            ShownPicture(self._read(row), str(row["sha256"]))
+            for row in self._rows.get(window_index, ())
+        )
+
+    def nearest(self, time_sec: float) -> Keyframe | None:
+        """The picture nearest to a time, the earlier of two; None where there is none at all."""
+        after = bisect_left(self._in_time, time_sec, key=lambda row: row["time_sec"])
+        near = self._in_time[max(0, after - 1) : after + 1]
+        if not near:
+            return None
+        return self._read(min(near, key=lambda row: abs(row["time_sec"] - time_sec)))
+
+    def _read(self, row: Mapping[str, Any]) -> Keyframe:
+        try:
+            return Keyframe(float(row["time_sec"]), self._file.read(row["name"]))
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -14,6 +14,7 @@ from sopilot.report.wording import Language, number
 
 MOST_TIMELINE_ROWS = 2000
 _MOST_CAPTION = 600
+_DULL = frozenset({"SAFE", "MEASURED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def content_of(report: IncidentReport, language: Language, made_at: datetime) ->
         events=tuple(_card(event, words, language) for event in report.events),
         timeline=_timeline(report.windows, words, language),
         passes=_passes(report.passes, words),
-        unchecked=_unchecked(report, words),
+        unchecked=_unchecked(report, words, language),
     )
 
 
@@ -152,12 +153,20 @@ def _card(event: ReportEvent, words: Mapping[str, str], language: Language) -> E
 def _timeline(
     windows: tuple[ReportWindow, ...], words: Mapping[str, str], language: Language
 ) -> Table:
-    rows = [_line(window, words, language) for window in windows[:MOST_TIMELINE_ROWS]]
+    shown = _most_telling(windows)
+    rows = [_line(window, words, language) for window in shown]
     left_out = len(windows) - len(rows)
     if left_out > 0:
         rows.append(("…", f"+{left_out}", "", "", ""))
     keys = ("time", "state", "incident_type", "risk", "caption")
     return Table(tuple(words[key] for key in keys), tuple(rows))
+
+
+def _most_telling(windows: tuple[ReportWindow, ...]) -> list[ReportWindow]:
+    """As many as the report shows, in their order: events and what nobody checked before what
+    shows nothing."""
+    places = sorted(range(len(windows)), key=lambda i: (windows[i].label in _DULL, i))
+    return [windows[place] for place in sorted(places[:MOST_TIMELINE_ROWS])]
 
 
 def _line(
@@ -185,11 +194,15 @@ def _passes(passes: tuple[ReportPass, ...], words: Mapping[str, str]) -> Table:
     return Table(tuple(words[key] for key in keys), tuple(rows))
 
 
-def _unchecked(report: IncidentReport, words: Mapping[str, str]) -> Table:
+def _unchecked(report: IncidentReport, words: Mapping[str, str], language: Language) -> Table:
     rows = [
         (_span(item.span.start_sec, item.span.end_sec), item.code)
         for item in report.unchecked[:MOST_TIMELINE_ROWS]
     ]
+    left_out = report.unchecked[MOST_TIMELINE_ROWS:]
+    if left_out:
+        seconds = number(sum(item.span.duration_sec for item in left_out), language)
+        rows.append((f"… +{len(left_out)}", f"{seconds} {words['seconds']}"))
     return Table((words["time"], words["reason"]), tuple(rows))
 
 
