@@ -16,7 +16,13 @@ from sopilot.incidents.prompting import (
     load_prompt,
     with_custom,
 )
-from sopilot.incidents.record import analysis_head, events_of, pass_records, timeline
+from sopilot.incidents.record import (
+    analysis_head,
+    events_of,
+    pass_records,
+    timeline,
+    unchecked_records,
+)
 from sopilot.incidents.schemas import Domain, Found
 from sopilot.media.signals import Signals
 from sopilot.vlm.answers import unchecked_spans
@@ -29,6 +35,10 @@ _DOMAIN_TOKENS = 50
 def analyse_with_model(
     settings: Settings, case: Case, client: VlmClient, on_stage: OnStage, progress: Progress
 ) -> Found:
+    """Ask about the domain where nobody named it, then pass after pass until something is found.
+
+    Raises what `vlm.detect.ask_windows` raises.
+    """
     domain, domain_record = domain_of(case, client)
     prompt = prompt_of(case, domain)
     scene = scene_of(settings, case)
@@ -48,10 +58,8 @@ def analyse_with_model(
         "domain_answer": domain_record,
         "passes": pass_records(settings_of, looked),
         "shown_pass": shown.setting.number,
-        "not_checked": [
-            {"span": span.as_list(), "code": code} for span, code in unchecked_spans(shown.answers)
-        ],
-        "cuts_sec": [round(cut, 6) for cut in case.cuts_sec],
+        "not_checked": unchecked_records(unchecked_spans(shown.answers)),
+        "cuts_sec": [*case.cuts_sec],
         "most_events": scene.most,
     }
     windows = timeline(shown.answers, shown.events)

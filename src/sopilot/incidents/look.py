@@ -17,7 +17,7 @@ from sopilot.incidents.guides import guide_of
 from sopilot.incidents.passes import PassSetting
 from sopilot.incidents.prompting import Prompt
 from sopilot.media.pictures import PictureFile, PicturePlan, Window
-from sopilot.vlm.answers import WindowAnswer
+from sopilot.vlm.answers import WindowAnswer, answer_of, answer_record
 from sopilot.vlm.conclude import Detected, conclude, edge_windows
 from sopilot.vlm.detect import Asker, Pace, ask_windows
 
@@ -120,6 +120,8 @@ def _ask(
 ) -> list[WindowAnswer]:
     pictures = PictureFile(scene.pictures_of(plan))
     try:
-        return ask_windows(asker, windows, pictures, guide_of(prompt, setting), pace, progress)
+        told = ask_windows(asker, windows, pictures, guide_of(prompt, setting), pace, progress)
+        # Concluded is what is stored, to its last digit: a replay must come to the same.
+        return [answer_of(answer_record(answer)) for answer in told]
     finally:
         pictures.close()

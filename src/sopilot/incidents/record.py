@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sopilot.core.timespan import TimeSpan
 from sopilot.incidents.case import Case
 from sopilot.incidents.look import Looked
 from sopilot.incidents.passes import PassSetting
@@ -73,13 +74,18 @@ def events_of(found: Sequence[Detected]) -> tuple[FoundEvent, ...]:
 
 
 def timeline(
-    answers: Sequence[WindowAnswer], events: Sequence[Detected]
+    answers: Sequence[WindowAnswer], events: Sequence[Detected | FoundEvent]
 ) -> tuple[TimelineWindow, ...]:
     """A line per window: what was answered, or that nobody looked."""
     return tuple(_line(answer, events) for answer in answers)
 
 
-def _line(answer: WindowAnswer, events: Sequence[Detected]) -> TimelineWindow:
+def unchecked_records(spans: Sequence[tuple[TimeSpan, str]]) -> list[dict[str, Any]]:
+    """What nobody looked at, for the record."""
+    return [{"span": span.as_list(), "code": code} for span, code in spans]
+
+
+def _line(answer: WindowAnswer, events: Sequence[Detected | FoundEvent]) -> TimelineWindow:
     if not answer.is_checked:
         return TimelineWindow(answer.index, answer.span, Label.NOT_CHECKED)
     inside = [event for event in events if event.span.overlap_sec(answer.span) > 0]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import mimetypes
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +26,12 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 _MOST_REPLY_BYTES = 16 << 20
 _TOLERANCE_SEC = 0.5
+_MOST_SEC = 1e7
+
+Seconds = Annotated[float, Field(ge=0, le=_MOST_SEC)]
+"""A time in a video, 0 to what no video reaches."""
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class WireEvent(BaseModel):
@@ -32,10 +39,10 @@ class WireEvent(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    interval_start_sec: float = Field(ge=0, allow_inf_nan=False)
-    interval_end_sec: float = Field(ge=0, allow_inf_nan=False)
-    highlight_start_sec: float = Field(ge=0, allow_inf_nan=False)
-    highlight_end_sec: float = Field(ge=0, allow_inf_nan=False)
+    interval_start_sec: Seconds
+    interval_end_sec: Seconds
+    highlight_start_sec: Seconds
+    highlight_end_sec: Seconds
     event_type: str = Field(min_length=1, max_length=64)
     description: str = Field(max_length=4000)
 
@@ -53,9 +60,9 @@ class WireWindow(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    window_idx: int = Field(ge=0)
-    timestamp_sec: float = Field(ge=0, allow_inf_nan=False)
-    interval_end_sec: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    window_idx: Count
+    timestamp_sec: Seconds
+    interval_end_sec: Seconds | None = None
     label: str | None = Field(default=None, max_length=64)
     has_event: bool | None = None
     caption: str | None = Field(default=None, max_length=4000)
@@ -66,9 +73,9 @@ class WireWindow(BaseModel):
 class WireMetadata(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    duration_sec: float = Field(ge=0, allow_inf_nan=False)
-    num_frames: int = Field(ge=0)
-    num_windows: int = Field(ge=0)
+    duration_sec: Seconds
+    num_frames: Count
+    num_windows: Count
 
 
 class WireAnalysis(BaseModel):
@@ -154,12 +161,14 @@ class WireClient:
         if domain is not None:
             query["domain"] = domain
 
+        kind = mimetypes.guess_type(filename)[0] or "video/mp4"
+
         def send(_attempt: int) -> WireAnalysis:
             with path.open("rb") as stream:
-                files = {"file": (filename, stream, "video/mp4")}
+                files = {"file": (filename, stream, kind)}
                 body = self._post("/analyze_video", params=query, files=files)
             found = _checked(WireAnalysis, body)
-            _require_inside(found, duration_sec)
+            _require_sense(found, duration_sec)
             return found
 
         return repeated(send, self._endpoint.attempts)
@@ -216,8 +225,9 @@ def _checked(shape: type[Shape], body: bytes | str) -> Shape:
         raise failed_with(failure, text) from error
 
 
-def _require_inside(found: WireAnalysis, duration_sec: float) -> None:
-    """Times are the service's own; what lies outside the video was not seen in it."""
+def _require_sense(found: WireAnalysis, duration_sec: float) -> None:
+    """Times are the service's own; what lies outside the video was not seen in it. An event of
+    which nothing is told would be none in every list."""
     for event in found.events:
         latest = max(event.interval_end_sec, event.highlight_end_sec)
         if latest > duration_sec + _TOLERANCE_SEC:
@@ -225,6 +235,14 @@ def _require_inside(found: WireAnalysis, duration_sec: float) -> None:
                 f"the service tells of an event at {latest:.2f} s of a video of "
                 f"{duration_sec:.2f} s"
             )
+    latest = max((line.timestamp_sec for line in found.timeline), default=0.0)
+    if latest > duration_sec + _TOLERANCE_SEC:
+        raise ModelReplyError(
+            f"the service tells of a window at {latest:.2f} s of a video of {duration_sec:.2f} s"
+        )
+    is_told = bool(found.events) or any(line.has_event for line in found.timeline)
+    if found.has_event and not is_told:
+        raise ModelReplyError("the service says that there is an event and tells of none")
 
 
 def _json_in(text: str) -> str:
