@@ -73,7 +73,8 @@ def run_pass(
     finer: list[WindowAnswer] = []
     edges = edge_windows(answers, scene.most)
     if edges and setting.window_sec / _EDGE_PARTS >= _LEAST_EDGE_SEC:
-        finer = _ask_edges(asker, scene, prompt, setting, windows, edges)
+        still = lambda _: progress(1.0)  # noqa: E731
+        finer = _ask_edges(asker, scene, prompt, setting, windows, edges, still)
     events = conclude(answers, finer, cuts_sec=scene.cuts_sec, most=scene.most)
     return Looked(setting, tuple(answers), tuple(finer), events)
 
@@ -85,8 +86,10 @@ def _ask_edges(
     setting: PassSetting,
     windows: Sequence[Window],
     edges: Sequence[int],
+    still: Progress,
 ) -> list[WindowAnswer]:
-    """The same questions about the halves of some windows, with denser pictures."""
+    """The same questions about the halves of some windows, with denser pictures. still: told that
+    the work goes on; it may end it."""
     spans = {window.index: window.span for window in windows}
     plan = PicturePlan(
         min(30.0, _EDGE_PARTS * setting.rate_fps),
@@ -98,14 +101,10 @@ def _ask_edges(
     halves = plan.windows(scene.duration_sec)
     pace = Pace(concurrency=setting.concurrency, max_tokens=setting.max_tokens)
     try:
-        return _ask(asker, scene, prompt, setting, plan, halves, pace, _quiet)
+        return _ask(asker, scene, prompt, setting, plan, halves, pace, still)
     except ModelError as error:  # the events stand, their edges stay as coarse as the windows
         _log.warning("incident.edges_unrefined", code=error.code, reason=error.message)
         return []
-
-
-def _quiet(_share: float) -> None:
-    """Edges are few: the progress of the pass stays where it is."""
 
 
 def _ask(
