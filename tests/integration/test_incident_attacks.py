@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,13 @@ from test_incidents import (
 )
 from vlm_server import Script
 
-from sopilot.incidents.replay import replay
+from sopilot.core.timespan import TimeSpan
+from sopilot.incidents import queries
+from sopilot.incidents.record import events_of, timeline, unchecked_records
+from sopilot.incidents.replay import Replayed, replay
+from sopilot.incidents.schemas import Found
+from sopilot.vlm.answers import ShownFrame, WindowAnswer, answer_record, unchecked_spans
+from sopilot.vlm.conclude import conclude
 
 
 def report_text(client: Client, iid: int) -> str:
@@ -270,3 +276,127 @@ def test_a_service_that_makes_no_sense_is_an_error(
     found = data(client, f"/incidents/{iid}")
     assert (found["status"], found["error_code"]) == ("ERROR", "MODEL_REPLY_INVALID")
     assert why in found["error"]
+
+
+def test_a_tampered_analysis_is_found_out(
+    opened: Open, script: Script, clips: dict[str, Path]
+) -> None:
+    runtime, client = opened()
+    iid = send(client, clips["event"], domain="production")
+    look(runtime, iid)
+    whole = data(client, f"/incidents/{iid}")["analysis_json"]
+    assert replay(whole).is_same
+
+    def tampered(change: Callable[[Any], Any]) -> Replayed:
+        copy = json.loads(json.dumps(whole))
+        change(copy)
+        return replay(copy)
+
+    window = whole["passes"][0]["windows"][3]
+    assert window["raw"]
+
+    def of(record: Any) -> Any:
+        return record["passes"][0]["windows"][3]
+
+    assert not tampered(lambda r: r["events"].clear()).is_same
+    other = whole["passes"][0]["windows"][0]["index"]
+    raised = tampered(lambda r: r["passes"][0]["windows"][other]["scores"].update(FALLING_LOAD=1.0))
+    assert not raised.is_same
+    for member, value in (("caption", "all is well"), ("risk", 0.0), ("raw", window["raw"][:-9])):
+        found = tampered(lambda r, m=member, v=value: of(r).update({m: v}))
+        assert not found.is_same, member
+    assert tampered(lambda r: of(r).update(caption="all is well")).misread == (3,)
+    for change in (
+        lambda r: r["passes"].clear(),
+        lambda r: r.pop("cuts_sec"),
+        lambda r: r.update(shown_pass=9),
+        lambda r: r.update(shown_pass="x"),
+        lambda r: of(r).update(span=[3, 1]),
+        lambda r: of(r).update(span=None),
+        lambda r: of(r).update(frames=[{"a": 1}]),
+        lambda r: of(r).update(scores=[1]),
+        lambda r: of(r).update(unknown=1),
+        lambda r: of(r).update(raw="[" * 100_000),
+        lambda r: r.update(passes=[{"reply": {"status": "OK"}}]),
+    ):
+        found = tampered(change)
+        assert not found.is_same
+    assert tampered(lambda r: r["passes"].clear()).damage is not None
+
+
+def test_the_command_says_what_differs(
+    opened: Open, script: Script, clips: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sopilot.cli.app import main
+
+    runtime, client = opened()
+    iid = send(client, clips["event"], domain="production")
+    look(runtime, iid)
+    folder = str(runtime.settings.data_dir)
+
+    def replayed() -> tuple[int, str]:
+        argv = ["sopilot", "incidents", "replay", str(iid), "--data-dir", folder]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", argv)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    capsys.readouterr()
+    assert replayed() == (0, f"incident {iid}: 1 events, as are stored\n")
+    with runtime.database.write() as connection:
+        whole = dict(queries.get_analysis(connection, iid) or {})
+        queries.update_incident(connection, iid, analysis=whole | {"passes": []})
+    code, told = replayed()
+    assert code == 5
+    assert "DAMAGED" in told
+
+
+def test_a_long_video_stays_in_bounds(opened_on_both: Open, clips: dict[str, Path]) -> None:
+    """Three hours in windows of 0.2 s: pages are bounded, the report shows what matters first."""
+    count = 54_000
+    runtime, client = opened_on_both(has_model=False)
+    iid = send(client, clips["quiet"])
+    look(runtime, iid)
+    answers = [
+        WindowAnswer(
+            i,
+            TimeSpan(0.2 * i, 0.2 * i + 0.2),
+            (ShownFrame(0.2 * i, "0" * 64), ShownFrame(0.2 * i + 0.1, "1" * 64)),
+            {} if i % 1000 == 7 else {"FALL": float(i == 50_000)},
+            caption="" if i % 1000 == 7 else f"caption {i}",
+            raw="{}",
+            attempts=1,
+            error_code="MODEL_UNAVAILABLE" if i % 1000 == 7 else None,
+        )
+        for i in range(count)
+    ]
+    events = conclude(answers)
+    found = Found(
+        "vlm", "other", events_of(events), timeline(answers, events), "m", "p",
+        {
+            "passes": [
+                {
+                    "number": 1, "state": "run", "parameters": {}, "window_count": count,
+                    "failed_count": 54, "found_count": 1,
+                    "windows": [answer_record(answer) for answer in answers],
+                }
+            ],
+            "not_checked": unchecked_records(unchecked_spans(answers)),
+        },
+    )  # fmt: skip
+    with runtime.database.write() as connection:
+        whole = {"duration_sec": 0.2 * count, "frame_count": 10 * count}
+        queries.store_found(connection, iid, found, **whole)
+    page = data(client, f"/timelines?incident_iid={iid}&limit=500&offset=53800")
+    assert [line["window_idx"] for line in page] == list(range(53_800, 54_000))
+    assert client.get(f"/api/v1/timelines?incident_iid={iid}&limit=501").status_code == 422
+    prompt = {"prompt": "caption " + "53999 " * 150}
+    hits = client.post(f"/api/v1/incidents/{iid}/search", params=prompt).json()["data"]
+    assert (hits["total_windows"], hits["matches"]) == (count, count - 54)
+    assert hits["results"][0]["window_idx"] == 53_999
+    assert len(client.get(f"/api/v1/incidents/{iid}").content) < 30 << 20
+    text = report_text(client, iid)
+    assert "52000" in text  # lines that the report leaves out
+    assert "2:46:40.0" in text  # the event, after the first 2,000 lines
+    assert text.count("not checked") >= 54

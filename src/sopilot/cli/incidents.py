@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from sopilot.cli.options import DataDir
 from sopilot.cli.output import note, progress_bar, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from sopilot.incidents.replay import Replayed
 
 app = typer.Typer(help="Dangerous events in a video.", no_args_is_help=True)
 
@@ -92,21 +95,34 @@ def replay_incident(
     record = {
         "incident_iid": row.id,
         "is_same": found.is_same,
+        "damage": found.damage,
+        "misread_windows": list(found.misread),
         "stored": list(found.stored),
         "concluded": list(found.concluded),
     }
     if json_target is not None:
         write_json(record, json_target)
     if json_target != "-":
-        verdict = "the same events" if found.is_same else "OTHER events than are stored"
-        typer.echo(f"incident {row.id}: {len(found.concluded)} events, {verdict}")
+        typer.echo(f"incident {row.id}: {_verdict(found)}")
     raise typer.Exit(0 if found.is_same else 5)
+
+
+def _verdict(found: Replayed) -> str:
+    if found.damage is not None:
+        return f"the stored analysis is DAMAGED ({found.damage})"
+    if found.misread:
+        return f"{len(found.misread)} windows are stored OTHERWISE than their answers say"
+    same = found.stored == found.concluded
+    return f"{len(found.concluded)} events, {'as' if same else 'OTHERS than'} are stored"
 
 
 def _show(record: dict[str, Any]) -> None:
     events = record["events"]
     how = "a model looked" if record["method"] == "vlm" else "measured, nobody looked"
-    count = "no event found" if not events else f"{len(events)} events"
+    nothing = (
+        "no event found in what was checked" if record.get("not_checked") else "no event found"
+    )
+    count = nothing if not events else f"{len(events)} events"
     typer.secho(f"{count} ({how})", bold=True)
     for event in events:
         span = f"{event['start_time']:.2f}-{event['end_time']:.2f} s"

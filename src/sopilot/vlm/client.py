@@ -152,7 +152,7 @@ class _Completion(_Loose):
 
 
 class _Model(_Loose):
-    id: str
+    id: str = Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")
 
 
 class _Models(_Loose):

@@ -202,7 +202,7 @@ class WireClient:
             if len(text) > MOST_CHARACTERS:
                 error = ModelReplyError(f"the answer has {len(text)} characters")
                 raise failed_with(error, text)
-            found = _checked(shape, _json_in(text))
+            found = _checked(shape, json_in(text))
             taken = time.monotonic() - begun
             return found, Reply(text, self.model, "stop", None, None, attempt, taken)
 
@@ -245,8 +245,8 @@ def _require_sense(found: WireAnalysis, duration_sec: float) -> None:
         raise ModelReplyError("the service says that there is an event and tells of none")
 
 
-def _json_in(text: str) -> str:
-    """The JSON object in a text that may have words around it."""
+def json_in(text: str) -> str:
+    """The JSON object in a text that may have words around it. Raises ModelReplyError."""
     first, last = text.find("{"), text.rfind("}")
     if first < 0 or last < first:
         raise failed_with(ModelReplyError("the answer holds no JSON object"), text)
