@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from sopilot.core.errors import Conflict, ModelReplyError
+from sopilot.core.errors import Conflict, InputError, ModelReplyError
 from sopilot.incidents.ask_service import wire_events
 from sopilot.incidents.guides import FRAME_EVENT
 from sopilot.incidents.record import ANALYSIS_VERSION, event_record, events_of
@@ -25,6 +25,7 @@ from sopilot.vlm.wire import WireAnalysis, json_in
 
 _DAMAGE = (
     ValidationError,
+    InputError,
     ModelReplyError,
     LookupError,
     TypeError,
