@@ -5,16 +5,17 @@ Called by `sopilot eval`. A file is JSON; what does not fit names the file and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sopilot.core.errors import InputError
 from sopilot.core.rates import Share
 from sopilot.core.records import plain
-from sopilot.core.timespan import TimeSpan
+from sopilot.core.timespan import TimeSpan, union
 from sopilot.evaluation.calibration import brier_score, calibration_error
 from sopilot.evaluation.detection import (
     LEAST_TIOU,
@@ -56,6 +57,14 @@ class _Unchecked(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     span: tuple[float, float]
+
+    @field_validator("span")
+    @classmethod
+    def _ascending(cls, span: tuple[float, float]) -> tuple[float, float]:
+        # Seconds that were not analysed make false alarms per hour more, never fewer.
+        if not 0.0 <= span[0] <= span[1] < math.inf:
+            raise ValueError("give a start and an end that is not before it")
+        return span
 
 
 class _Analysis(BaseModel):
@@ -155,12 +164,14 @@ def _video(path: Path, known: Mapping[str, list[_Event]], truth: Path) -> VideoE
             f"{path} is of the video {name}, which {truth} does not name; add it, with [] where "
             "nothing happens"
         )
-    left_out = sum(last - first for first, last in (item.span for item in analysis.not_checked))
+    left_out = union(
+        TimeSpan(*item.span).clamp(0.0, analysis.duration_sec) for item in analysis.not_checked
+    )
     return VideoEvents(
         name,
         _events(analysis.events, path),
         _events(known[name], truth),
-        max(0.0, analysis.duration_sec - left_out),
+        max(0.0, analysis.duration_sec - sum(span.duration_sec for span in left_out)),
     )
 
 

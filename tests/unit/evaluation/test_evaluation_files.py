@@ -45,6 +45,20 @@ def test_alarms_are_counted_against_the_hours_really_analysed(tmp_path: Path) ->
     assert only_sure["counts"]["false_alarms"] == 0
 
 
+def test_seconds_that_nobody_looked_at_count_once_and_within_the_video(tmp_path: Path) -> None:
+    spans = [[0, 1800], [900, 1800], [3000, 9000]]
+    record = {
+        "video_sha256": "a", "duration_sec": 3600.0, "events": [event(2000, 2010)],
+        "not_checked": [{"span": span, "code": "NOT_ASKED"} for span in spans],
+    }  # fmt: skip
+    truth = written(tmp_path / "t.json", {"videos": {"a": []}})
+    rate = detection_figures([written(tmp_path / "a.json", record)], truth)["false_alarms_per_hour"]
+    assert rate["hours"] == pytest.approx(1200 / 3600)
+    record["not_checked"] = [{"span": [3600, 0], "code": "NOT_ASKED"}]
+    with pytest.raises(InputError, match=r"b.json: not_checked.0.span: .*start and an end"):
+        detection_figures([written(tmp_path / "b.json", record)], truth)
+
+
 def test_questions_are_judged(tmp_path: Path) -> None:
     moment = {"video": "a", "start_sec": 5.0, "end_sec": 10.0}
     other = {"video": "a", "start_sec": 50.0, "end_sec": 60.0}
