@@ -172,13 +172,7 @@ class VlmClient:
         self._sleep = sleep
         self._is_closed = False
         self._slots = threading.BoundedSemaphore(endpoint.concurrency)
-        self._http = httpx.Client(
-            headers=authorization(endpoint.api_key),
-            timeout=httpx.Timeout(endpoint.timeout_sec, connect=min(10.0, endpoint.timeout_sec)),
-            limits=httpx.Limits(max_connections=endpoint.concurrency),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._http = connections(endpoint)
 
     def __enter__(self) -> Self:
         return self
@@ -299,6 +293,19 @@ class VlmClient:
                 "SOPILOT_VLM_URL"
             )
             raise failed_with(failure, text) from error
+
+
+def connections(endpoint: Endpoint) -> httpx.Client:
+    """Connections to an endpoint: no redirect is followed, which would send key and pictures on,
+    and no proxy is taken from the environment. Raises ModelRefused for a key that fits no header.
+    """
+    return httpx.Client(
+        headers=authorization(endpoint.api_key),
+        timeout=httpx.Timeout(endpoint.timeout_sec, connect=min(10.0, endpoint.timeout_sec)),
+        limits=httpx.Limits(max_connections=endpoint.concurrency),
+        follow_redirects=False,
+        trust_env=False,
+    )
 
 
 def picture_text(time_sec: float) -> str:

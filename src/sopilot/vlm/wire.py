@@ -14,12 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sopilot.core.errors import ModelReplyError
-from sopilot.vlm.client import Endpoint, Picture, Question, Reply, picture_text
-from sopilot.vlm.retry import authorization, exchange, failed_with, repeated
+from sopilot.vlm.client import Endpoint, Picture, Question, Reply, connections, picture_text
+from sopilot.vlm.retry import exchange, failed_with, repeated
 from sopilot.vlm.told import MOST_CHARACTERS, readable_json
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -116,12 +115,7 @@ class WireClient:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._base = endpoint.url.rstrip("/")
-        self._http = httpx.Client(
-            headers=authorization(endpoint.api_key),
-            timeout=httpx.Timeout(endpoint.timeout_sec, connect=min(10.0, endpoint.timeout_sec)),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._http = connections(endpoint)
 
     def __enter__(self) -> Self:
         return self
