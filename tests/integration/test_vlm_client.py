@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from vlm_server import KEY, MODEL, Asked, Script, burn_clock, clocks, read_clock, serving_model
 
 from sopilot.core.errors import ModelError, ModelRefused, ModelReplyError, ModelUnavailable
-from sopilot.vlm.client import Endpoint, Picture, Question, VlmClient, probability_of
+from sopilot.vlm.client import Endpoint, Picture, Question, VlmClient
+from sopilot.vlm.probability import probability_of
 
 
 class Answer(BaseModel):

@@ -25,7 +25,8 @@ from sopilot.library.play import file_of
 from sopilot.media.encode import VideoWriter
 from sopilot.runtime import close_runtime
 from sopilot.sop.tasks import task_opener
-from sopilot.vlm.client import Endpoint, Picture, Question, VlmClient, picture_text, probability_of
+from sopilot.vlm.client import Endpoint, Picture, Question, VlmClient, picture_text
+from sopilot.vlm.probability import probability_of
 from tests.integration.service_parts import open_test_runtime, work
 from tests.ml.transformers_server import serving_checkpoint
 

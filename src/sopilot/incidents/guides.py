@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from sopilot.incidents.passes import PassSetting
 from sopilot.incidents.prompting import Prompt, frame_shape, frame_text, window_shape, window_text
 from sopilot.media.pictures import Window
-from sopilot.vlm.client import Reply, probability_of
+from sopilot.vlm.client import Reply
 from sopilot.vlm.detect import Guide, Reading
+from sopilot.vlm.probability import probability_of
 
 FRAME_EVENT = "EVENT"
 """The type of what the frame by frame pass finds: it asks whether, not what."""

@@ -22,9 +22,10 @@ from sopilot.media.keyframes import StripFile
 from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vigil.event_schemas import DefinitionRow, Detection, FoundEvent
 from sopilot.vlm.answers import answer_record, unchecked_spans
-from sopilot.vlm.client import Reply, probability_of
+from sopilot.vlm.client import Reply
 from sopilot.vlm.conclude import ENTER, conclude
 from sopilot.vlm.detect import Asker, Guide, Pace, Reading, ask_windows
+from sopilot.vlm.probability import probability_of
 
 PROMPT = 1
 """Number of the wording below; part of the prompt's version."""

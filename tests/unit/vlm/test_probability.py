@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from sopilot.vlm.client import Reply, TokenChoice, probability_of
+from sopilot.vlm.client import Reply, TokenChoice
+from sopilot.vlm.probability import probability_of
 
 SURE = {"true": math.log(0.2), "false": math.log(0.6)}
 """A quarter, normalised over the two."""
