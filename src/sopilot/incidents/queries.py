@@ -286,12 +286,6 @@ def get_event(connection: Connection, event: int | str) -> EventRow:
     return EventRow(**row._mapping)
 
 
-def count_events(connection: Connection, incident_id: int) -> int:
-    """How many events an incident has."""
-    query = select(func.count()).where(incident_events.c.incident_id == incident_id)
-    return int(connection.execute(query).scalar_one())
-
-
 def list_windows(
     connection: Connection, incident_id: int, limit: int | None = None, offset: int = 0
 ) -> list[WindowRow]:
