@@ -56,6 +56,7 @@ _POINT = np.dtype(
     ]
 )
 _BLOCK_ROWS = 65_536
+_LEAST_RUN = 64  # rows: below it a copy is cheaper than another product
 _ATTEMPTS = 50
 _STALE_SEC = 3600.0
 
@@ -117,7 +118,7 @@ class VectorFiles:
         found = np.empty(len(table), np.float32)
         for first in range(0, len(table), _BLOCK_ROWS):
             part = table["row"][first : first + _BLOCK_ROWS]
-            found[first : first + len(part)] = _picked(rows, part) @ query
+            found[first : first + len(part)] = _products(rows, part, query)
         if k < len(table):
             # All that are at least as similar as the k-th, so that ties are cut the same way.
             least = np.partition(found, len(found) - k)[len(found) - k]
@@ -288,12 +289,19 @@ def _mapped(path: Path, count: int, dim: int) -> NDArray[np.float32]:
     return np.memmap(path, np.float32, "r", shape=(count, dim))
 
 
-def _picked(rows: NDArray[np.float32], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """rows[chosen] of ascending numbers; a run without gaps is not copied."""
-    first, last = int(chosen[0]), int(chosen[-1])
-    if last - first + 1 == len(chosen):
-        return rows[first : last + 1]
-    return rows[chosen]
+def _products(
+    rows: NDArray[np.float32], chosen: NDArray[np.int64], query: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """rows[chosen] @ query of ascending numbers; long runs without gaps are not copied."""
+    ends = np.append(np.flatnonzero(np.diff(chosen) != 1) + 1, len(chosen))
+    if len(ends) * _LEAST_RUN > len(chosen):
+        return np.asarray(rows[chosen] @ query, np.float32)
+    out = np.empty(len(chosen), np.float32)
+    begin = 0
+    for end in ends.tolist():
+        np.dot(rows[int(chosen[begin]) : int(chosen[end - 1]) + 1], query, out=out[begin:end])
+        begin = end
+    return out
 
 
 def _records(video_id: int, points: Points, first_row: int, change: int) -> NDArray[Any]:
