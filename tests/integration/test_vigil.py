@@ -24,10 +24,15 @@ from test_api_service import serving
 from vigil_parts import TALK, answers_with, write_footage
 from vlm_server import MODEL, Asked, Script, clocks, red_share, serving_model
 
+from sopilot.api import vigil as api_vigil
 from sopilot.api.app import create_app
+from sopilot.core.errors import JobNotFound
 from sopilot.jobs.records import JobState
+from sopilot.library import queries as library
 from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.vector_server import VectorServer
+from sopilot.vigil import jobs as vigil_jobs
+from sopilot.vigil import queries as vigil
 from sopilot.vigil.rebuild import rebuild_chunks
 from sopilot.vigil.retention import expire
 
@@ -83,15 +88,12 @@ def index(runtime: Runtime, client: Client, video: str, **order: str) -> dict[st
     """Ask for an index and work on all that it needs; the status afterwards."""
     reply = client.post(f"/vigil/videos/{video}/index", json=order or None)
     assert reply.status_code == 202, reply.text
-    from sopilot.library import queries as library
-    from sopilot.vigil import queries
-
     with runtime.database.read() as connection:
         ingest = library.get_video(connection, video).ingest_job_id
     assert ingest is not None
     work(runtime, ingest)
     with runtime.database.read() as connection:
-        job = queries.get_footage(connection, video).job_id
+        job = vigil.get_footage(connection, video).job_id
     assert job is not None
     assert work(runtime, job).state is JobState.COMPLETED
     status: dict[str, Any] = client.get(f"/vigil/status/{video}").json()
@@ -324,6 +326,31 @@ def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -
     assert found(client, query="word")["num_results"] == 0
 
 
+def test_a_worker_that_indexes_a_deleted_video_leaves_nothing(
+    opened: Open, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, client = opened()
+    video = send(client, clips["short"])["video_id"]
+    client.post(f"/vigil/videos/{video}/index")
+    store = vigil_jobs.store_index
+
+    def delete_meanwhile(*given: Any) -> None:
+        assert client.delete(f"/vigil/videos/{video}").status_code == 204
+        store(*given)
+
+    monkeypatch.setattr(vigil_jobs, "store_index", delete_meanwhile)
+    with runtime.database.read() as connection:
+        ingest = library.get_video(connection, video).ingest_job_id
+    assert ingest is not None
+    work(runtime, ingest)
+    with runtime.database.read() as connection:
+        job = vigil.get_footage(connection, video).job_id
+    assert job is not None
+    with pytest.raises(JobNotFound):
+        work(runtime, job)
+    assert [c for c in runtime.vectors.collections() if runtime.vectors.count(c)] == []
+
+
 def test_a_file_of_the_server_needs_a_folder_that_is_named(
     opened: Open, clips: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -406,8 +433,6 @@ def test_what_is_no_video_ends_in_an_error(opened: Open, tmp_path: Path) -> None
     video = send(client, tmp_path / "a.mp4")["video_id"]
     client.post(f"/vigil/videos/{video}/index")
     with runtime.database.read() as connection:
-        from sopilot.library import queries as library
-
         job = library.get_video(connection, video).ingest_job_id
     assert job is not None
     work(runtime, job)
@@ -436,8 +461,6 @@ def test_the_vectors_of_another_model_are_refused(
 def test_no_more_questions_at_once_than_the_setting_says(
     opened: Open, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sopilot.api import vigil
-
     entered, leave = threading.Event(), threading.Event()
 
     def see(asked: Asked) -> Any:
@@ -445,7 +468,7 @@ def test_no_more_questions_at_once_than_the_setting_says(
         assert leave.wait(30)
         return answers_with(asked, {"sentences": [("A crate.", None)]})
 
-    monkeypatch.setattr(vigil, "_WAIT_SEC", 0.1)
+    monkeypatch.setattr(api_vigil, "_WAIT_SEC", 0.1)
     runtime, client = opened(Script(see), vigil_concurrent_queries=1)
     put_talk(client, indexed(runtime, client, clips["yard"]))
     order = {"question": "What blocks the forklift?"}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import SopilotError, VideoNotFound
+from sopilot.core.errors import SopilotError
 from sopilot.core.records import WORKER
 from sopilot.embed.open import open_stills
 from sopilot.jobs.context import JobContext
@@ -29,7 +29,7 @@ from sopilot.vigil.event_schemas import RunState
 from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
 from sopilot.vigil.schemas import Domain, IndexState
-from sopilot.vigil.vectors import collection_of, forget, store_index
+from sopilot.vigil.vectors import collection_of, forget_if_gone, store_index
 
 
 def index_footage(runtime: Runtime, context: JobContext) -> None:
@@ -56,8 +56,8 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         context.progress,
     )
     collection = collection_of(stills)
-    store_index(runtime, collection, footage, task, index)
     try:
+        store_index(runtime, collection, footage, task, index)
         with context.commit() as connection:
             queries.get_footage(connection, video_id)
             queries.replace_chunks(connection, video_id, index.chunks)
@@ -76,8 +76,8 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
             )
             detail = {"counts": index.counts, "covered_sec": index.covered_sec}
             record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
-    except VideoNotFound:  # deleted meanwhile
-        forget(runtime, video_id)
+    except BaseException:
+        forget_if_gone(runtime, video_id)
         raise
 
 

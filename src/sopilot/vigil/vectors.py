@@ -9,6 +9,7 @@ from sopilot.core.log import get_logger
 from sopilot.embed.stills import StillEmbedder
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import LEVELS, Collection, Points
+from sopilot.vigil import queries
 from sopilot.vigil.index import Index
 from sopilot.vigil.schemas import FootageRow
 
@@ -66,3 +67,15 @@ def forget(runtime: Runtime, video_id: int) -> None:
                 runtime.vectors.remove(collection, [video_id])
     except StoreError as error:
         _log.warning("vigil.vectors_left_behind", video_id=video_id, reason=error.message)
+
+
+def forget_if_gone(runtime: Runtime, video_id: int) -> None:
+    """Take back the chunks of footage that was deleted while it was indexed."""
+    try:
+        with runtime.database.read() as connection:
+            is_gone = queries.find_footage(connection, video_id) is None
+    except StoreError as error:
+        _log.warning("vigil.not_looked_at", video_id=video_id, reason=error.message)
+        return
+    if is_gone:
+        forget(runtime, video_id)
