@@ -21,7 +21,7 @@ from vlm_server import MODEL, Script, serving_model
 from sopilot.api.vlm_service import create_vlm_app
 from sopilot.core.config import load_settings
 from sopilot.core.errors import ModelUnavailable
-from sopilot.media.jpeg import jpeg_size_px
+from sopilot.media.picture_size import jpeg_size_px
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from sopilot.incidents.one_shot import Wish, analyze_file, highlight_pictures
 from sopilot.incidents.page import MEDIA_TYPES
 from sopilot.incidents.schemas import Domain, Language
 from sopilot.incidents.wire_report import analysis_report, highlights_of, read_analysis
-from sopilot.media.jpeg import jpeg_size_px
+from sopilot.media.picture_size import jpeg_size_px
 from sopilot.vlm.client import Picture, Question, VlmClient
 from sopilot.vlm.open import endpoint_of, named
 from sopilot.vlm.wire import GenerateAnswer, GenerateRequest, WireAnalysis

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sopilot.media.jpeg import jpeg_size_px
+from sopilot.media.picture_size import jpeg_size_px
 
 
 def jpeg(width_px: int, height_px: int, *flags: int) -> bytes:
