@@ -21,10 +21,13 @@ from sopilot.embed.hog import edge_histogram
 from sopilot.embed.pictures import grey_of, lab_of, shrunk
 from sopilot.embed.projection import sign_projection, unit_rows
 from sopilot.media.middle import median
+from sopilot.media.picture_size import jpeg_size_px, png_size_px
 
 NAME: Final = "look"
 VERSION: Final = "look-1"
 DIM: Final = 512
+MOST_PIXELS: Final = 50_000_000
+"""Of a picture that is sent to be searched for: more than any camera of a phone takes."""
 SAMPLE_COUNT: Final = 48
 """Pictures of a video that its background is taken from."""
 _SIDE: Final = 64
@@ -137,9 +140,18 @@ def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)
 
 
-def decoded(jpeg: bytes) -> NDArray[np.uint8]:
-    """(h, w, 3) bgr of a picture file. Raises InputError where it is none."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    """(h, w, 3) bgr of a JPEG or PNG file. Raises InputError where it is none, or has more than
+    MOST_PIXELS: few bytes may say a picture that fills the memory."""
+    size_px = jpeg_size_px(data) or png_size_px(data)
+    if size_px is not None and size_px[0] * size_px[1] > MOST_PIXELS:
+        raise InputError(
+            f"the picture has {size_px[0]}x{size_px[1]} pixels, at most {MOST_PIXELS} in all are "
+            "taken; send a smaller one"
+        )
+    picture = (
+        None if size_px is None else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    )
     if picture is None:
-        raise InputError(f"{len(jpeg)} bytes are no picture that can be read; send a JPEG or PNG")
+        raise InputError(f"{len(data)} bytes are no picture that can be read; send a JPEG or PNG")
     return np.asarray(picture, np.uint8)

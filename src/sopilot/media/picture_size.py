@@ -1,4 +1,4 @@
-"""How large a JPEG picture is, from its header alone: nothing is decoded."""
+"""How large a JPEG or PNG picture is, from its header alone: nothing is decoded."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def jpeg_size_px(data: bytes) -> tuple[int, int] | None:
         else:
             place += 2 + max(2, int.from_bytes(data[place + 2 : place + 4]))
     return None
+
+
+def png_size_px(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a PNG file; None where it is none or its header is cut off."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        return None
+    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    return (width, height) if width and height else None

@@ -78,3 +78,10 @@ def test_what_is_no_picture_is_refused() -> None:
     assert decoded(cv2.imencode(".png", room(1))[1].tobytes()).shape == (180, 320, 3)
     with pytest.raises(InputError, match="no picture"):
         decoded(b"GIF89a, but not really")
+
+
+def test_a_picture_that_would_fill_the_memory_is_not_opened() -> None:
+    small = cv2.imencode(".png", room(1))[1].tobytes()
+    claimed = small[:16] + (60_000).to_bytes(4) * 2 + small[24:]
+    with pytest.raises(InputError, match="60000x60000"):
+        decoded(claimed)

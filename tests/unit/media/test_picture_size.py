@@ -1,4 +1,4 @@
-"""The size of a JPEG picture from its header."""
+"""The size of a JPEG or PNG picture from its header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sopilot.media.picture_size import jpeg_size_px
+from sopilot.media.picture_size import jpeg_size_px, png_size_px
 
 
 def jpeg(width_px: int, height_px: int, *flags: int) -> bytes:
@@ -36,3 +36,12 @@ def test_what_is_none_has_no_size(data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_end(data: bytes) -> None:
     jpeg_size_px(b"\xff\xd8" + data)
+    png_size_px(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def test_a_png_says_its_size() -> None:
+    data = cv2.imencode(".png", np.zeros((60, 80, 3), np.uint8))[1].tobytes()
+    assert png_size_px(data) == (80, 60)
+    assert jpeg_size_px(data) is None
+    assert png_size_px(jpeg(80, 60)) is None
+    assert png_size_px(data[:23]) is None
