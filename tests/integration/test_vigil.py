@@ -283,6 +283,9 @@ def test_what_is_not_indexed_cannot_be_searched(opened: Open, clips: dict[str, P
     reply = client.post("/vigil/search", json={"query": "crate", "video_id": waiting})
     assert reply.status_code == 409
     assert f"/vigil/videos/{waiting}/index" in reply.json()["detail"]
+    like = {"video_id": waiting, "time_sec": 1.0}
+    early = client.post("/vigil/search", json={"like": like})
+    assert (early.status_code, early.json()["detail"]) == (409, reply.json()["detail"])
     body = found(client, query="crate")
     assert body["unknowns"] == [
         "“crate” stands in no indexed text",
@@ -451,11 +454,15 @@ def test_the_vectors_of_another_model_are_refused(
     video = indexed(runtime, client, clips["short"])
     monkeypatch.setattr(look, "VERSION", "look-0")
     picture = cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
-    reply = client.post("/vigil/search", json={"image_b64": base64.b64encode(picture).decode()})
-    assert (reply.status_code, reply.json()["error"]["code"]) == (409, "PRODUCER_MISMATCH")
-    assert "look-1" in reply.json()["detail"]
-    assert "look-0" in reply.json()["detail"]
-    assert video in reply.json()["detail"]
+    for order in (
+        {"image_b64": base64.b64encode(picture).decode()},
+        {"like": {"video_id": video, "time_sec": 1.0}},
+    ):
+        reply = client.post("/vigil/search", json=order)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (409, "PRODUCER_MISMATCH")
+        assert "look-1" in reply.json()["detail"]
+        assert "look-0" in reply.json()["detail"]
+        assert video in reply.json()["detail"]
 
 
 def test_no_more_questions_at_once_than_the_setting_says(

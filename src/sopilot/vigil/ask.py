@@ -34,7 +34,7 @@ from sopilot.vigil.answer import (
     answer_with_model,
 )
 from sopilot.vigil.moments import Moment
-from sopilot.vigil.retrieve import Found, Query, retrieve
+from sopilot.vigil.retrieve import Found, Query, require_model, retrieve
 from sopilot.vigil.schemas import AnswerRow, NewAnswer
 from sopilot.vigil.scope import Scope, Searched, searched
 from sopilot.vigil.vectors import collection_of
@@ -100,8 +100,11 @@ def _like(
     like: LikeMoment,
     stills: StillEmbedder,
 ) -> Query:
-    """The query with the look of the micro chunk around a moment."""
-    footage = queries.get_footage(connection, like.video)
+    """The query with the look of the micro chunk around a moment. Raises as `searched` and
+    `require_model` for its video."""
+    shown_in = searched(connection, Scope(videos=(like.video,)))
+    require_model(connection, shown_in, stills)
+    (footage,) = shown_in.videos.values()
     duration_sec = footage.duration_sec or 0.0
     if not 0.0 <= like.time_sec <= duration_sec:
         raise InputError(
