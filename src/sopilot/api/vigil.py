@@ -29,8 +29,7 @@ from sopilot.core.errors import (
 from sopilot.core.records import Actor
 from sopilot.library import queries as library
 from sopilot.library.add import max_upload_bytes
-from sopilot.library.analyze import THUMBNAILS, media_producer
-from sopilot.library.look import needed
+from sopilot.library.look import thumbnails_file
 from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
 from sopilot.sop.tasks import task_opener
@@ -157,7 +156,7 @@ def keyframe(runtime: Runtime, video: str, time_sec: float) -> Response:
     duration_sec = row.duration_sec or 0.0
     if time_sec > duration_sec:
         raise InputError(f"time_sec is {time_sec}, the video has 0 to {duration_sec:.1f} s")
-    path = needed(runtime, row, THUMBNAILS, media_producer(runtime.settings).fingerprint)
+    path = thumbnails_file(runtime, row)
     with StripFile(path) as strip:
         if not len(strip):
             raise BlobNotFound(f"video {row.uid} has no thumbnail; upload the file again")

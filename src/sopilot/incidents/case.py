@@ -6,7 +6,6 @@ Called by the job; the pictures of a pass live in the job's folder only.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +18,16 @@ from sopilot.core.timespan import TimeSpan, union
 from sopilot.incidents import queries
 from sopilot.incidents.schemas import Domain, Found, Language
 from sopilot.library import queries as library
-from sopilot.library.analyze import PICTURES, SIGNALS, THUMBNAILS, media_producer
-from sopilot.library.ingest import REPORT
-from sopilot.library.look import look_again, needed, picture_producer, stored
+from sopilot.library.analyze import PICTURES
+from sopilot.library.look import (
+    look_again,
+    picture_producer,
+    read_report,
+    report_file,
+    signals_file,
+    stored,
+    thumbnails_file,
+)
 from sopilot.library.play import file_of
 from sopilot.library.remove import release_after
 from sopilot.library.schemas import VideoRow
@@ -72,21 +78,17 @@ def open_case(runtime: Runtime, incident_id: int, folder: Path, still: Progress)
     with runtime.database.read() as connection:
         row = queries.get_incident(connection, incident_id)
         video = library.get_ready_video(connection, row.video_id)
-    media = media_producer(runtime.settings).fingerprint
-    report = json.loads(needed(runtime, video, REPORT, media).read_text(encoding="utf-8"))
-    strip = Strip.from_bytes(needed(runtime, video, THUMBNAILS, media).read_bytes())
-    signals = stored(runtime, video, SIGNALS, media)
-    if signals is None:
-        again = look_again(runtime, video, folder / SIGNALS, wants_signals=True, progress=still)
-        signals = again[SIGNALS]
+    report = read_report(report_file(runtime, video))
+    strip = Strip.from_bytes(thumbnails_file(runtime, video).read_bytes())
+    signals = signals_file(runtime, video, folder / "signals", still)
     return Case(
         domain=row.domain,
         language=row.language,
         custom_events=row.custom_events,
         sha256=video.sha256,
-        duration_sec=float(report["duration_sec"]),
-        frame_count=int(report["frame_count"]),
-        shots=tuple(TimeSpan(a, b) for a, b in report["shots"]),
+        duration_sec=report.duration_sec,
+        frame_count=report.frame_count,
+        shots=report.shots,
         signals=Signals.from_file(signals),
         overview=lambda: _overview(strip),
         pictures_of=lambda plan: _pictures(runtime, video, plan, folder, still),

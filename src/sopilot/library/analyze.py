@@ -36,6 +36,7 @@ MASKED: Final = "masked"
 MASKED_FILE: Final = "masked.mp4"
 SIGNALS: Final = "signals"
 PICTURES: Final = "pictures"
+REPORT: Final = "report"
 MOST_FOOTAGE_THUMBNAILS: Final = 21_600
 """Six hours of one per second: footage is searched by them."""
 _MEDIA = Producer("media", "media-1")

@@ -40,6 +40,7 @@ from sopilot.library.analyze import (
     MASKED,
     MASKED_FILE,
     PICTURES,
+    REPORT,
     SIGNALS,
     THUMBNAILS,
     analysis_arguments,
@@ -61,7 +62,6 @@ from sopilot.store.derived import find_derived, record_derived
 from sopilot.store.engine import after_commit
 from sopilot.store.tallies import Tally, count
 
-REPORT = "report"
 _TARGET = "sopilot.library.analyze:analyze"
 
 _log = get_logger(__name__)

@@ -7,18 +7,22 @@ video to a model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sopilot.core.config import Settings
 from sopilot.core.errors import BlobNotFound, DiskFull
 from sopilot.core.records import Limits, Progress, no_progress, plain
+from sopilot.core.timespan import TimeSpan
 from sopilot.library.analyze import (
     MASKED,
     PICTURES,
+    REPORT,
     SIGNALS,
+    THUMBNAILS,
     given_mask,
     masked_producer,
     media_producer,
@@ -51,15 +55,51 @@ def stored(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path 
     return runtime.blobs.local_path("derived", row.blob_sha256)
 
 
-def needed(runtime: Runtime, video: VideoRow, kind: str, producer: str) -> Path:
-    """Like `stored`; raises BlobNotFound where there is none."""
-    path = stored(runtime, video, kind, producer)
+def _needed(runtime: Runtime, video: VideoRow, kind: str) -> Path:
+    path = stored(runtime, video, kind, media_producer(runtime.settings).fingerprint)
     if path is None:
         raise BlobNotFound(
             f"what ingest made of video {video.id} ({kind}) is not stored any more, or was made "
             "with another privacy mask; upload the file again"
         )
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What the one pass of ingest counted. shots: between the cuts, in time order."""
+
+    duration_sec: float
+    frame_count: int
+    shots: tuple[TimeSpan, ...]
+
+
+def report_file(runtime: Runtime, video: VideoRow) -> Path:
+    """The report of ingest, as `read_report` takes it. Raises BlobNotFound."""
+    return _needed(runtime, video, REPORT)
+
+
+def read_report(path: Path) -> PassReport:
+    """A stored report."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    shots = tuple(TimeSpan(float(start), float(end)) for start, end in found["shots"])
+    return PassReport(float(found["duration_sec"]), int(found["frame_count"]), shots)
+
+
+def thumbnails_file(runtime: Runtime, video: VideoRow) -> Path:
+    """The strip of thumbnails that ingest made. Raises BlobNotFound."""
+    return _needed(runtime, video, THUMBNAILS)
+
+
+def signals_file(
+    runtime: Runtime, video: VideoRow, folder: Path, progress: Progress = no_progress
+) -> Path:
+    """The motion and light of a video; where ingest did not take them, it is decoded again into
+    `folder`. Raises what `look_again` raises."""
+    path = stored(runtime, video, SIGNALS, media_producer(runtime.settings).fingerprint)
+    if path is not None:
+        return path
+    return look_again(runtime, video, folder, wants_signals=True, progress=progress)[SIGNALS]
 
 
 def look_again(

@@ -18,8 +18,7 @@ from sopilot.embed.look import decoded
 from sopilot.embed.open import open_stills
 from sopilot.embed.stills import StillEmbedder
 from sopilot.library import queries as library
-from sopilot.library.analyze import THUMBNAILS, media_producer
-from sopilot.library.look import needed
+from sopilot.library.look import thumbnails_file
 from sopilot.library.schemas import VideoRow
 from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
@@ -235,9 +234,8 @@ def texts_of(moment: Moment, found: Found) -> tuple[str, ...]:
 def _pictures(runtime: Runtime, video: VideoRow, times: Sequence[float]) -> tuple[Picture, ...]:
     """Thumbnails of a moment for a model, spread over it."""
     step = max(1, -(-len(times) // PICTURES_PER_PASSAGE))
-    producer = media_producer(runtime.settings).fingerprint
     try:
-        with StripFile(needed(runtime, video, THUMBNAILS, producer)) as strip:
+        with StripFile(thumbnails_file(runtime, video)) as strip:
             places = dict.fromkeys(strip.nearest(time_sec) for time_sec in times[::step])
             return tuple(Picture(float(strip.times_sec[p]), strip.jpeg(p)) for p in places)
     except (BlobNotFound, StoreError) as error:

@@ -6,22 +6,18 @@ unusual, as entry points of the group `sopilot.detectors`, whose names are metho
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sopilot.core.errors import InputError, ModelUnavailable
 from sopilot.core.records import Progress
 from sopilot.core.timespan import TimeSpan
-from sopilot.library.analyze import SIGNALS, THUMBNAILS, media_producer
 from sopilot.library.annotations import Kind, Source, TextFilter, list_annotations, search_texts
-from sopilot.library.ingest import REPORT
-from sopilot.library.look import look_again, needed, stored
+from sopilot.library.look import read_report, report_file, signals_file, thumbnails_file
 from sopilot.library.schemas import VideoRow
 from sopilot.media.chunks import ChunkLevel
 from sopilot.media.keyframes import StripFile
@@ -58,27 +54,18 @@ class Task:
 
     def shots(self) -> tuple[TimeSpan, ...]:
         """Between the cuts of the video."""
-        path = needed(self.runtime, self.video, REPORT, self._media())
-        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(TimeSpan(float(start), float(end)) for start, end in found["shots"])
+        return read_report(report_file(self.runtime, self.video)).shots
 
     def signals(self) -> Signals:
         """Motion and light; what ingest did not take is decoded again."""
-        path = stored(self.runtime, self.video, SIGNALS, self._media())
-        if path is None:
-            made = look_again(
-                self.runtime, self.video, self.folder / SIGNALS, wants_signals=True,
-                progress=lambda share: self.progress(0.3 * share),
-            )  # fmt: skip
-            path = made[SIGNALS]
-        return Signals.from_file(path)
+        folder = self.folder / "signals"
+        return Signals.from_file(
+            signals_file(self.runtime, self.video, folder, lambda share: self.progress(0.3 * share))
+        )
 
     def thumbnails(self) -> Path:
         """The file of the stored thumbnails."""
-        return needed(self.runtime, self.video, THUMBNAILS, self._media())
-
-    def _media(self) -> str:
-        return media_producer(self.runtime.settings).fingerprint
+        return thumbnails_file(self.runtime, self.video)
 
 
 Detector = Callable[[Task], Detection]

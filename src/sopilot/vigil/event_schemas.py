@@ -37,14 +37,6 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
-    """Hours by the server's clock in which no alert goes out; over midnight if end <= start."""
-
-    start: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
 class NewDefinition:
     """An event in plain words. contrast: how the same place looks when it does not happen.
 

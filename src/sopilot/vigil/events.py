@@ -202,7 +202,7 @@ def events_of(
     least_confidence: float | None = None,
 ) -> list[EventRow]:
     """Events in force, with confidences where enough was reviewed. least_confidence: leaves out
-    those below it and, as nothing is known of them, those without one."""
+    those below it and, above 0, those without one, as nothing is known of them."""
     rows = with_confidence(
         connection,
         queries.list_events(
@@ -213,10 +213,7 @@ def events_of(
             camera_id=camera_id,
         ),
     )
-    if least_confidence is None:
-        return rows
-    return [row for row in rows if (row.confidence or 0.0) >= least_confidence > 0.0
-            or least_confidence == 0.0]  # fmt: skip
+    return [row for row in rows if (row.confidence or 0.0) >= (least_confidence or 0.0)]
 
 
 def with_confidence(connection: Connection, rows: Sequence[EventRow]) -> list[EventRow]:

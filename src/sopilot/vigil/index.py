@@ -7,7 +7,6 @@ one per second. Called by the index job; pure but for the files it reads.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.core.records import Progress, no_progress
-from sopilot.core.timespan import TimeSpan, union
+from sopilot.core.timespan import union
 from sopilot.embed.look import SAMPLE_COUNT, decoded
 from sopilot.embed.projection import unit_rows
 from sopilot.embed.stills import StillEmbedder
+from sopilot.library.look import PassReport
 from sopilot.media.chunks import Chunk, ChunkLevel, cut_chunks
 from sopilot.media.keyframes import StripFile
 from sopilot.vigil.levels import WINDOWS
@@ -41,17 +41,14 @@ class Index:
 
 def build_index(
     video_id: int,
-    report: Path,
+    report: PassReport,
     thumbnails: Path,
     domain: Domain,
     stills: StillEmbedder,
     progress: Progress = no_progress,
 ) -> Index:
     """Index a video from what its ingest left. Raises StoreError, and what progress raises."""
-    found = json.loads(report.read_text(encoding="utf-8"))
-    duration_sec = float(found["duration_sec"])
-    shots = [TimeSpan(float(start), float(end)) for start, end in found["shots"]]
-    cut = cut_chunks(duration_sec, shots, WINDOWS[domain])
+    cut = cut_chunks(report.duration_sec, report.shots, WINDOWS[domain])
     with StripFile(thumbnails) as strip:
         places = _places(cut, strip.times_sec)
         looks = _looks(strip, stills, progress)

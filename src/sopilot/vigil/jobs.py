@@ -13,9 +13,7 @@ from sopilot.jobs.context import JobContext
 from sopilot.jobs.queries import heartbeat
 from sopilot.jobs.records import Job
 from sopilot.library import queries as library
-from sopilot.library.analyze import THUMBNAILS, media_producer
-from sopilot.library.ingest import REPORT
-from sopilot.library.look import needed
+from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
 from sopilot.runtime import Runtime
@@ -45,12 +43,11 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         footage = queries.get_footage(connection, video_id)
         task = library.task_number(connection, video.task_id)
         queries.update_footage(connection, video_id, state=str(IndexState.INDEXING))
-    media = media_producer(runtime.settings).fingerprint
     stills = open_stills()
     index = build_index(
         video_id,
-        needed(runtime, video, REPORT, media),
-        needed(runtime, video, THUMBNAILS, media),
+        read_report(report_file(runtime, video)),
+        thumbnails_file(runtime, video),
         footage.domain,
         stills,
         context.progress,

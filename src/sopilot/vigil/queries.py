@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select
@@ -215,26 +215,6 @@ def chunks_of(
     if span is not None:
         query = query.where(chunks.c.start_sec < span.end_sec, chunks.c.end_sec > span.start_sec)
     return [_chunk(row) for row in connection.execute(query.order_by(chunks.c.chunk_index))]
-
-
-def chunks_named(
-    connection: Connection, names: Sequence[tuple[int, str, int]]
-) -> dict[tuple[int, str, int], ChunkRow]:
-    """Chunks by (video, level, index); those that are gone are left out."""
-    wanted: dict[tuple[int, str], list[int]] = {}
-    for video_id, level, index in names:
-        wanted.setdefault((video_id, level), []).append(index)
-    found: dict[tuple[int, str, int], ChunkRow] = {}
-    for (video_id, level), indexes in wanted.items():
-        rows = connection.execute(
-            select(chunks).where(
-                chunks.c.video_id == video_id,
-                chunks.c.level == level,
-                chunks.c.chunk_index.in_(indexes),
-            )
-        )
-        found |= {(video_id, level, row.chunk_index): _chunk(row) for row in rows}
-    return found
 
 
 def _chunk(row: Row[Any]) -> ChunkRow:

@@ -9,9 +9,7 @@ from sopilot.core.errors import BlobNotFound, StoreError
 from sopilot.core.log import get_logger
 from sopilot.embed.open import open_stills
 from sopilot.library import queries as library
-from sopilot.library.analyze import THUMBNAILS, media_producer
-from sopilot.library.ingest import REPORT
-from sopilot.library.look import needed
+from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.runtime import Runtime
 from sopilot.vigil import queries
 from sopilot.vigil.index import build_index
@@ -24,7 +22,6 @@ def rebuild_chunks(runtime: Runtime) -> dict[str, int]:
     """Points by collection. Videos that were indexed by another model are left for a new index."""
     stills = open_stills()
     collection = collection_of(stills)
-    media = media_producer(runtime.settings).fingerprint
     with runtime.database.read() as connection:
         rows = queries.indexed_footage(connection)
     kept = [row for row in rows if row.collection == collection.name]
@@ -35,8 +32,8 @@ def rebuild_chunks(runtime: Runtime) -> dict[str, int]:
                 task = library.task_number(connection, video.task_id)
             index = build_index(
                 row.video_id,
-                needed(runtime, video, REPORT, media),
-                needed(runtime, video, THUMBNAILS, media),
+                read_report(report_file(runtime, video)),
+                thumbnails_file(runtime, video),
                 row.domain,
                 stills,
             )

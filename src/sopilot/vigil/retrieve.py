@@ -117,9 +117,13 @@ def retrieve(
     moments = fuse_moments(rankings)
     moments = _spread(moments, per_minute)
     pool = moments[: max(3 * count, 20)]
-    vectors = _vectors_of(runtime, collection, connection, pool)
+    parts = {
+        moment: queries.chunks_of(connection, moment.video_id, "micro", moment.span)
+        for moment in pool
+    }
+    vectors = _vectors_of(runtime, collection, [(m, parts[m]) for m in pool])
     chosen = diversified(pool, vectors, count)
-    keyframes = tuple(_keyframes(connection, moment) for moment in chosen)
+    keyframes = tuple(_keyframes(moment.span, parts[moment]) for moment in chosen)
     clock.stage("fuse")
     unknown = _unknown_words(connection, query.text, words, text_filter)
     clock.stage("words")
@@ -232,30 +236,25 @@ def _spread(moments: Sequence[Moment], per_minute: int) -> list[Moment]:
     return kept
 
 
-def _finest(connection: Connection, moment: Moment) -> ChunkRow | None:
-    """The micro chunk in the middle of a moment."""
-    chunks = queries.chunks_of(connection, moment.video_id, "micro", moment.span)
-    middle = moment.span.centre_sec
-    return min(chunks, key=lambda c: (abs(c.span.centre_sec - middle), c.index), default=None)
-
-
 def _vectors_of(
-    runtime: Runtime, collection: Collection, connection: Connection, moments: Sequence[Moment]
+    runtime: Runtime,
+    collection: Collection,
+    moments: Sequence[tuple[Moment, Sequence[ChunkRow]]],
 ) -> dict[int, NDArray[np.float32]]:
+    """The vector of each moment by its place: that of the micro chunk in its middle."""
     names: dict[int, PointName] = {}
-    for place, moment in enumerate(moments):
-        chunk = _finest(connection, moment)
-        if chunk is not None:
+    for place, (moment, parts) in enumerate(moments):
+        if parts:
+            middle = moment.span.centre_sec
+            chunk = min(parts, key=lambda c: (abs(c.span.centre_sec - middle), c.index))
             names[place] = (chunk.video_id, "micro", chunk.index)
     found = runtime.vectors.fetch(collection, names.values())
     return {place: found[name] for place, name in names.items() if name in found}
 
 
-def _keyframes(connection: Connection, moment: Moment) -> tuple[float, ...]:
-    """Times of the thumbnails within a moment, else the nearest one."""
-    chunks = queries.chunks_of(connection, moment.video_id, "micro", moment.span)
-    times = sorted({time_sec for chunk in chunks for time_sec in chunk.keyframes_sec})
-    span = moment.span
+def _keyframes(span: TimeSpan, parts: Sequence[ChunkRow]) -> tuple[float, ...]:
+    """Times of the thumbnails within a moment, else the nearest one. parts: its micro chunks."""
+    times = sorted({time_sec for chunk in parts for time_sec in chunk.keyframes_sec})
     inside = [t for t in times if span.start_sec <= t <= span.end_sec]
     return tuple(inside or sorted(times, key=lambda t: abs(t - span.centre_sec))[:1])
 

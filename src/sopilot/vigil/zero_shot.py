@@ -67,11 +67,8 @@ class ThumbnailsOf:
         """At most PICTURES_PER_WINDOW of a window, spread over it."""
         span = self._spans[window_index]
         times = self._strip.times_sec
-        inside = [
-            place
-            for place in range(int(times.searchsorted(span.start_sec)), len(times))
-            if times[place] < span.end_sec
-        ]
+        first, stop = times.searchsorted([span.start_sec, span.end_sec])
+        inside = range(int(first), int(stop))
         step = max(1, -(-len(inside) // PICTURES_PER_WINDOW))
         shown = []
         for place in inside[::step]:
