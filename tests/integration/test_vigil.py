@@ -240,8 +240,8 @@ def test_a_model_sees_the_retrieved_spans_only_and_cites_them(
     runtime, client = opened(script)
     video = indexed(runtime, client, clips["yard"])
     put_talk(client, video)
-    body = client.post("/vigil/query", json={"question": "What blocks the forklift?", "top_k": 1})
-    told = body.json()
+    order = {"question": "What blocks the forklift?", "top_k": 1, "enable_rerank": False}
+    told = client.post("/vigil/query", json=order).json()
     assert told["method"] == "vlm"
     assert told["answer"] == "A red crate blocks the forklift. [E1]"
     assert told["unknowns"] == ["who did it"]
@@ -260,11 +260,78 @@ def test_what_cites_nothing_is_not_supported(opened: Open, clips: dict[str, Path
     script = Script(see, wants_schema=True)
     runtime, client = opened(script)
     put_talk(client, indexed(runtime, client, clips["yard"]))
-    told = client.post("/vigil/query", json={"question": "Who blocked the forklift?"}).json()
+    order = {"question": "Who blocked the forklift?", "enable_rerank": False}
+    told = client.post("/vigil/query", json=order).json()
     assert told["answer"] == "Not supported by the footage that was found."
     assert told["evidence"] == []
     assert told["unknowns"] == ["Who blocked the forklift?"]
     assert len(script.asked) == 2
+
+
+CRATES = """WEBVTT
+
+00:20.000 --> 00:23.000
+Crate? No crate here, crate free.
+
+00:30.000 --> 00:33.000
+There is no crate.
+
+00:09.000 --> 00:12.000
+Look at that crate over there by the wall.
+"""
+
+
+def test_a_model_puts_moments_in_order_by_what_they_show(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    def see(asked: Asked) -> Any:
+        red = any(red_share(item.pixels) > 0.05 for item in asked.pictures)
+        if "relevant" in (asked.schema or {})["properties"]:
+            return {"relevant": red}
+        return answers_with(asked, {"sentences": [("A red crate." if red else "None.", None)]})
+
+    script = Script(see, wants_schema=True, has_logprobs=True)
+    runtime, client = opened(script, vigil_rerank_count=3)
+    put_talk(client, indexed(runtime, client, clips["yard"]), CRATES)
+    plain = found(client, query="crate", top_k=3)["results"]
+    assert [item["start_sec"] for item in plain] == [20.0, 30.0, 9.0]
+    assert script.asked == []
+    ordered = found(client, query="crate", top_k=3, rerank=True)
+    assert [item["start_sec"] for item in ordered["results"]] == [9.0, 20.0, 30.0]
+    assert "the model gives it 0.90" in ordered["results"][0]["why_relevant"]
+    assert "the model gives it 0.10" in ordered["results"][2]["why_relevant"]
+    assert ordered["timings_sec"]["rerank"] > 0
+    assert len(script.asked) == 3
+    spans = [(r["start_sec"], r["end_sec"]) for r in ordered["results"]]
+    for asked in script.asked:
+        times = clocks(asked.pictures)
+        assert any(
+            all(t is not None and start - 0.6 <= t <= end + 0.6 for t in times)
+            for start, end in spans
+        )
+    told = client.post("/vigil/query", json={"question": "Where is a crate?", "top_k": 1}).json()
+    assert told["answer"] == "A red crate. [E1]"
+    assert told["evidence"][0]["start_sec"] == 9.0
+
+
+def test_what_a_model_cannot_judge_keeps_its_place_and_is_told(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    script = Script(lambda _: {"relevant": False}, wants_schema=True)
+    runtime, client = opened(script, vigil_rerank_count=3, vlm_attempts=1, vlm_concurrency=1)
+    put_talk(client, indexed(runtime, client, clips["yard"]), CRATES)
+    script.faults += ["foreign"] * 2
+    body = found(client, query="crate", top_k=3, rerank=True)
+    assert [item["start_sec"] for item in body["results"]] == [20.0, 30.0, 9.0]
+    assert body["unknowns"] == ["1 of 3 moments that the model could not judge"]
+
+
+def test_without_a_model_nothing_is_put_in_order(opened: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened()
+    put_talk(client, indexed(runtime, client, clips["yard"]))
+    reply = client.post("/vigil/search", json={"query": "crate", "rerank": True})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
+    assert "SOPILOT_VLM_URL" in reply.json()["detail"]
 
 
 def test_a_model_that_is_not_there_is_told_and_nothing_is_kept(
@@ -478,7 +545,7 @@ def test_no_more_questions_at_once_than_the_setting_says(
     monkeypatch.setattr(api_vigil, "_WAIT_SEC", 0.1)
     runtime, client = opened(Script(see), vigil_concurrent_queries=1)
     put_talk(client, indexed(runtime, client, clips["yard"]))
-    order = {"question": "What blocks the forklift?"}
+    order = {"question": "What blocks the forklift?", "enable_rerank": False}
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(lambda: client.post("/vigil/query", json=order))
         assert entered.wait(30)

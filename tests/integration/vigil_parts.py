@@ -54,8 +54,11 @@ def write_footage(
 
 
 def answers_with(asked: Asked, said: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer to a question, of the wanted form; evidence: all passages that were shown."""
+    """An answer to a question, of the wanted form; evidence: all passages that were shown. Asked
+    for the relevance of one, it is relevant."""
     assert asked.schema is not None
+    if "relevant" in asked.schema["properties"]:
+        return {"relevant": True}
     sentence = asked.schema["$defs"]["Sentence"]["properties"]["evidence"]["items"]
     ids = sentence.get("enum") or [sentence["const"]]
     filled = {"answerable": True, "unknowns": [], "sentences": []} | dict(said)

@@ -14,7 +14,8 @@ from sopilot.api.uploads import Label, none_if_blank
 from sopilot.core.timespan import TimeSpan
 from sopilot.library.annotations import Annotation
 from sopilot.vigil.add import Order
-from sopilot.vigil.ask import LikeMoment, SearchResult, texts_of, why_relevant
+from sopilot.vigil.ask import LikeMoment, SearchResult
+from sopilot.vigil.passages import texts_of, why_relevant
 from sopilot.vigil.schemas import AnswerRow, Domain, FootageRow, RuleRow
 from sopilot.vigil.scope import Scope, TimeOfDay
 
@@ -222,6 +223,9 @@ class SearchOrder(Wanted):
         default=None, description="A picture whose look is searched, at most 1.5 MB."
     )
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
+    rerank: bool = Field(
+        default=False, description="Put the first ones in order by what a model sees in them."
+    )
 
     @field_validator("image_b64")
     @classmethod
@@ -277,6 +281,9 @@ class SearchFound(BaseModel):
 class QuestionOrder(Wanted):
     question: Annotated[Words, Field(min_length=1)]
     top_k: Annotated[int, Field(ge=1, le=20)] = 5
+    enable_rerank: bool = Field(
+        default=True, description="A model, where there is one, first chooses among the moments."
+    )
 
 
 class AnswerEvidence(BaseModel):

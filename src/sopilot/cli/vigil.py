@@ -125,6 +125,9 @@ def search(
         str | None, typer.Option(help="A moment to find the like of, as VIDEO@SECONDS.")
     ] = None,
     top: Count = 10,
+    rerank: Annotated[
+        bool, typer.Option(help="Let the model of SOPILOT_VLM_URL put the first ones in order.")
+    ] = False,
     json_target: JsonTarget = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -150,7 +153,9 @@ def search(
         raise InputError(f"{image} cannot be read ({error.strerror}); check it") from error
     with opened(load_settings(data_dir=data_dir)) as runtime:
         scope = Scope(videos=tuple(video or ()))
-        found = footage.search(runtime, query, scope, top, picture=picture, like=moment)
+        found = footage.search(
+            runtime, query, scope, top, picture=picture, like=moment, wants_model=rerank
+        )
     record = search_shape(query, found).model_dump()
     if json_target is not None:
         write_json(record, json_target)

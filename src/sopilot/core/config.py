@@ -397,6 +397,13 @@ class Settings(BaseSettings):
         description="Searches and questions at the same time; more of them wait or get 503.",
     )
 
+    vigil_rerank_count: int = Field(
+        default=20,
+        ge=0,
+        le=50,
+        description="Moments that a model, where one is configured, judges one by one before a "
+        "question is answered or a search with `rerank` is given; 0 = the order of the search.",
+    )
     vigil_max_windows: int = Field(
         default=0,
         ge=0,

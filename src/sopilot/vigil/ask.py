@@ -7,20 +7,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import BlobNotFound, InputError, ModelUnavailable, StoreError
+from sopilot.core.errors import InputError, ModelUnavailable, StoreError
 from sopilot.core.log import get_logger
 from sopilot.core.records import Actor
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.look import decoded
 from sopilot.embed.open import open_stills
 from sopilot.embed.stills import StillEmbedder
-from sopilot.library import queries as library
-from sopilot.library.look import thumbnails_file
-from sopilot.library.schemas import VideoRow
-from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.vectors import PointName
@@ -33,14 +30,15 @@ from sopilot.vigil.answer import (
     answer_with_model,
 )
 from sopilot.vigil.moments import Moment
+from sopilot.vigil.passages import passages_of, why_relevant
+from sopilot.vigil.rerank import judged, reranked, verdict_records
 from sopilot.vigil.retrieve import Found, Query, require_model, retrieve
 from sopilot.vigil.schemas import AnswerRow, NewAnswer
 from sopilot.vigil.scope import Scope, Searched, searched
 from sopilot.vigil.vectors import collection_of
-from sopilot.vlm.client import Picture, VlmClient
+from sopilot.vlm.client import VlmClient
 from sopilot.vlm.open import PRESETS, endpoint_of, named
 
-PICTURES_PER_PASSAGE = 3
 ASKED_TWICE = 2
 """How often a model is asked: an answer that cites nothing is asked for once more."""
 MOST_QUESTION = 4000
@@ -73,11 +71,36 @@ def search(
     *,
     picture: bytes | None = None,
     like: LikeMoment | None = None,
+    wants_model: bool = False,
 ) -> SearchResult:
     """Moments by words, by a picture (JPEG, PNG) or by another moment.
 
-    Raises InputError, VideoNotFound, Conflict, ProducerMismatch, StoreError.
+    wants_model: the first ones are put in order by what a model sees in them. Raises InputError,
+    VideoNotFound, Conflict, ProducerMismatch, StoreError, ModelUnavailable, ModelRefused.
     """
+    if not wants_model:
+        return _search(runtime, text, scope, count, picture=picture, like=like)
+    if not text.strip():
+        raise InputError("a model judges moments by words; write a query, or leave rerank out")
+    with _asker(runtime) as client:
+        if client is None:
+            raise InputError(
+                "no model puts moments in order here; set SOPILOT_VLM_URL, or leave rerank out"
+            )
+        most = max(count, runtime.settings.vigil_rerank_count)
+        result = _search(runtime, text, scope, most, picture=picture, like=like)
+        return _reranked(runtime, client, text, result, count)[0]
+
+
+def _search(
+    runtime: Runtime,
+    text: str,
+    scope: Scope,
+    count: int,
+    *,
+    picture: bytes | None = None,
+    like: LikeMoment | None = None,
+) -> SearchResult:
     if picture is not None and like is not None:
         raise InputError("a picture and a moment were given; search by one of them")
     stills = open_stills()
@@ -90,6 +113,25 @@ def search(
             query = _like(runtime, connection, query, like, stills)
         found = retrieve(runtime, connection, query, where, stills, count)
     return SearchResult(found, where, f"{stills.producer.name} {stills.producer.version}")
+
+
+def _reranked(
+    runtime: Runtime, client: VlmClient, query: str, result: SearchResult, count: int
+) -> tuple[SearchResult, list[dict[str, Any]]]:
+    """The result in the order of a model's verdicts, and what is kept of them."""
+    begun = time.perf_counter()
+    with runtime.database.read() as connection:
+        passages = passages_of(runtime, connection, result.found, result.where, wants_pictures=True)
+    verdicts = judged(client, query, passages, runtime.settings.vlm_concurrency)
+    found = reranked(result.found, verdicts, count)
+    timings = {**found.timings_sec, "rerank": round(time.perf_counter() - begun, 6)}
+    failed = sum(verdict.probability is None for verdict in verdicts)
+    where = result.where
+    if failed:
+        told = f"{failed} of {len(verdicts)} moments that the model could not judge"
+        where = replace(where, left_out=(*where.left_out, told))
+    kept = verdict_records(result.found, verdicts)
+    return replace(result, found=replace(found, timings_sec=timings), where=where), kept
 
 
 def _like(
@@ -127,10 +169,19 @@ def _like(
     return replace(query, look=look, apart_from=(footage.video_id, best.span))
 
 
-def ask(runtime: Runtime, question: str, scope: Scope, count: int, *, by: Actor) -> AnswerRow:
+def ask(
+    runtime: Runtime,
+    question: str,
+    scope: Scope,
+    count: int,
+    *,
+    by: Actor,
+    wants_rerank: bool = True,
+) -> AnswerRow:
     """Answer a question from what its words find, and keep question, answer and evidence.
 
-    Raises as `search`, ModelUnavailable, ModelRefused; then nothing is kept.
+    wants_rerank: the model, where there is one, first chooses among what was found. Raises as
+    `search`; then nothing is kept.
     """
     begun = time.perf_counter()
     if not question.strip() or len(question) > MOST_QUESTION:
@@ -138,14 +189,27 @@ def ask(runtime: Runtime, question: str, scope: Scope, count: int, *, by: Actor)
             f"the question has {len(question)} characters; ask with 1 to {MOST_QUESTION}"
         )
     subject = " ".join(content_words(question)) or question
-    result = search(runtime, subject, scope, count)
+    most = runtime.settings.vigil_rerank_count if wants_rerank else 0
     with _asker(runtime) as client:
+        is_reranked = client is not None and most > 0
+        result = _search(runtime, subject, scope, max(count, most) if is_reranked else count)
+        verdicts: list[dict[str, Any]] = []
+        if client is not None and is_reranked:
+            result, verdicts = _reranked(runtime, client, question, result, count)
         with runtime.database.read() as connection:
-            passages = list(_passages(runtime, connection, result, wants=client is not None))
+            passages = passages_of(
+                runtime,
+                connection,
+                result.found,
+                result.where,
+                wants_pictures=client is not None,
+            )
         if client is None:
             answer = answer_by_quoting(question, passages, result.found.unknown_words)
         else:
             answer = answer_with_model(client, question, passages)
+        if verdicts:
+            answer = replace(answer, raw={**(answer.raw or {}), "rerank": verdicts})
         model = None if client is None else client.model
     made = NewAnswer(
         question=question,
@@ -199,50 +263,6 @@ def _asker(runtime: Runtime) -> Iterator[VlmClient | None]:
         yield client
 
 
-def _passages(
-    runtime: Runtime, connection: Connection, result: SearchResult, *, wants: bool
-) -> Iterator[Passage]:
-    """The moments as evidence; wants: with pictures, for a model."""
-    for number, moment in enumerate(result.found.moments, start=1):
-        row = result.where.videos[moment.video_id]
-        times = result.found.keyframes_sec[number - 1]
-        pictures: tuple[Picture, ...] = ()
-        if wants:
-            video = library.get_video(connection, moment.video_id)
-            pictures = _pictures(runtime, video, times)
-        yield Passage(
-            f"E{number}",
-            moment.video_id,
-            row.filename or row.uid,
-            moment.span,
-            texts_of(moment, result.found),
-            pictures,
-        )
-
-
-def texts_of(moment: Moment, found: Found) -> tuple[str, ...]:
-    """What is said of a moment by the texts that found it, each once, the best first."""
-    said = (found.texts.get(item.hit.name) for item in moment.evidence)
-    lines = (
-        f"{one.label}: {one.text}" if one.label and one.label not in one.text else one.text
-        for one in said
-        if one is not None
-    )
-    return tuple(dict.fromkeys(lines))
-
-
-def _pictures(runtime: Runtime, video: VideoRow, times: Sequence[float]) -> tuple[Picture, ...]:
-    """Thumbnails of a moment for a model, spread over it."""
-    step = max(1, -(-len(times) // PICTURES_PER_PASSAGE))
-    try:
-        with StripFile(thumbnails_file(runtime, video)) as strip:
-            places = dict.fromkeys(strip.nearest(time_sec) for time_sec in times[::step])
-            return tuple(Picture(float(strip.times_sec[p]), strip.jpeg(p)) for p in places)
-    except (BlobNotFound, StoreError) as error:
-        _log.warning("ask.no_pictures", video_id=video.id, reason=error.message)
-        return ()
-
-
 def _cited(
     passages: Sequence[Passage], result: SearchResult, answer: Answer
 ) -> list[tuple[Passage, Moment]]:
@@ -265,19 +285,6 @@ def _evidence(passage: Passage, moment: Moment, result: SearchResult) -> dict[st
         "transcript_text": " / ".join(passage.texts) or None,
         "keyframes_sec": [*result.found.keyframes_sec[place]],
     }
-
-
-def why_relevant(moment: Moment, found: Found) -> str:
-    """In words, by which hits a moment was found: facts, no judgement."""
-    told = []
-    for item in moment.evidence:
-        text = found.texts.get(item.hit.name)
-        if text is not None:
-            words = ", ".join(found.words.get(item.hit.name, ()))
-            told.append(f"{text.source} text match: {words}")
-        else:
-            told.append(f"{item.hit.level} visual similarity {item.hit.score:.2f}")
-    return "; ".join(dict.fromkeys(told))
 
 
 def _scope_record(scope: Scope) -> Mapping[str, object]:

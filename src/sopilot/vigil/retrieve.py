@@ -54,6 +54,7 @@ class Found:
     of the hit; words: those that they were found by. keyframes_sec: thumbnails of each moment.
 
     unknown_words: words of the query that stand in no searched text. timings_sec: by stage.
+    verdicts: how sure a model is of a moment, 0-1, where one was asked.
     """
 
     moments: tuple[Moment, ...]
@@ -62,6 +63,7 @@ class Found:
     keyframes_sec: tuple[tuple[float, ...], ...]
     unknown_words: tuple[str, ...]
     timings_sec: Mapping[str, float]
+    verdicts: Mapping[Moment, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

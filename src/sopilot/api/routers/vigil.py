@@ -200,7 +200,7 @@ def get_transcript(video_id: VideoName, _: Viewer, runtime: RuntimeDep) -> Trans
         return transcript_shape(*transcript_of(connection, video_id))
 
 
-@router.post("/search", summary="Find moments", responses=failures(404, 409, 422))
+@router.post("/search", summary="Find moments", responses=failures(404, 409, 422, 502))
 def post_search(
     order: SearchOrder, request: Request, _: Operator, runtime: RuntimeDep
 ) -> SearchFound:
@@ -208,7 +208,15 @@ def post_search(
     picture = None if order.image_b64 is None else picture_bytes(order.image_b64)
     like = None if order.like is None else order.like.moment()
     with vigil.slot(_slots(request)):
-        found = search(runtime, order.query, order.scope(), order.top_k, picture=picture, like=like)
+        found = search(
+            runtime,
+            order.query,
+            order.scope(),
+            order.top_k,
+            picture=picture,
+            like=like,
+            wants_model=order.rerank,
+        )
     return search_shape(order.query, found)
 
 
@@ -222,7 +230,14 @@ def post_query(
     """An answer that cites the moments it rests on, and what the footage does not show. Also at
     `/vigil/ask`."""
     with vigil.slot(_slots(request)):
-        row = ask(runtime, order.question, order.scope(), order.top_k, by=who.by)
+        row = ask(
+            runtime,
+            order.question,
+            order.scope(),
+            order.top_k,
+            by=who.by,
+            wants_rerank=order.enable_rerank,
+        )
     return answer_shape(row)
 
 
