@@ -10,7 +10,8 @@ from sopilot.core.config import Settings
 from sopilot.core.errors import BadSettings
 from sopilot.core.log import get_logger
 from sopilot.embed.base import Embedder
-from sopilot.embed.open import Choice, choose_backend, embedder_named
+from sopilot.embed.open import Choice, choose_backend, embedder_named, open_stills
+from sopilot.embed.stills import StillEmbedder
 from sopilot.jobs.transport import TableTransport, Transport
 from sopilot.media.faces import check_mask
 from sopilot.store.blobs import Blobs, open_blobs
@@ -36,6 +37,7 @@ class Runtime:
     transport: Transport
     vectors: VectorStore
     choice: Choice
+    stills: StillEmbedder
     claim: int | None = None
     """Descriptor of the data folder's shared lock."""
 
@@ -51,6 +53,7 @@ def open_runtime(settings: Settings) -> Runtime:
     if choice.has_failed_over:
         _log.warning("embedder.failed_over", asked=choice.failed_from, used=choice.backend)
     embedder = embedder_named(choice.backend)
+    stills = open_stills(settings)
     vectors = vectors_of(settings, settings.vector_backend)
     claim = occupy(blobs.root)
     try:
@@ -58,7 +61,9 @@ def open_runtime(settings: Settings) -> Runtime:
     except BaseException:
         os.close(claim)
         raise
-    return Runtime(settings, database, blobs, embedder, TableTransport(), vectors, choice, claim)
+    return Runtime(
+        settings, database, blobs, embedder, TableTransport(), vectors, choice, stills, claim
+    )
 
 
 def vectors_of(settings: Settings, backend: str) -> VectorStore:

@@ -20,8 +20,14 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    SiglipConfig,
+    SiglipModel,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 REVISION = "0" * 40
 END, PAD = "<|end|>", "<|pad|>"
@@ -154,3 +160,80 @@ def write_qwen(folder: Path) -> tuple[Qwen2_5_VLForConditionalGeneration, PreTra
     model.generation_config = babbling(tokenizer)
     model.save_pretrained(folder)
     return model, tokenizer
+
+
+def write_siglip(folder: Path, seed: int = 3) -> Path:
+    """A SigLIP with its tokenizer and picture processor. 0.3 MB."""
+    tokenizer = byte_tokenizer()
+    side_px, longest = 32, 64
+    tokenizer.model_max_length = longest
+    small = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    torch.manual_seed(seed)
+    SiglipModel(
+        SiglipConfig(
+            text_config={
+                **small,
+                "vocab_size": len(tokenizer),
+                "max_position_embeddings": longest,
+                "projection_size": 32,
+                "bos_token_id": None,
+                "eos_token_id": tokenizer.convert_tokens_to_ids(END),
+                "pad_token_id": tokenizer.convert_tokens_to_ids(PAD),
+            },
+            vision_config={**small, "image_size": side_px, "patch_size": 16},
+        )
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": side_px, "width": side_px}).save_pretrained(folder)
+    return folder
+
+
+def write_qwen_embedding(folder: Path) -> Path:
+    """A model of the class of Qwen3-VL-Embedding, as its checkpoint is saved: with a head for words
+    that embedding does not use. 0.5 MB."""
+    marks = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    tokenizer = byte_tokenizer(*marks)
+    tokenizer.chat_template = _TEMPLATE.replace(
+        "<image>", "<|vision_start|><|image_pad|><|vision_end|>"
+    )
+    start, stop, image, video = tokenizer.convert_tokens_to_ids(list(marks))
+    torch.manual_seed(3)
+    Qwen3VLForConditionalGeneration(
+        Qwen3VLConfig(
+            vision_config={
+                "depth": 2,
+                "hidden_size": 64,
+                "intermediate_size": 128,
+                "num_heads": 4,
+                "out_hidden_size": 64,
+                "deepstack_visual_indexes": [0],
+            },
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 64,
+                "intermediate_size": 128,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "head_dim": 16,
+                "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+                "bos_token_id": None,
+                "eos_token_id": tokenizer.convert_tokens_to_ids(END),
+                "pad_token_id": tokenizer.convert_tokens_to_ids(PAD),
+            },
+            image_token_id=image,
+            video_token_id=video,
+            vision_start_token_id=start,
+            vision_end_token_id=stop,
+        )
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    Qwen2VLImageProcessorPil(patch_size=16, temporal_patch_size=2, merge_size=2).save_pretrained(
+        folder
+    )
+    return folder

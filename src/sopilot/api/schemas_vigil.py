@@ -274,7 +274,9 @@ class SearchFound(BaseModel):
     )
     searched_videos: int
     searched_sec: float
-    embedding_model: str = Field(description="Of looks: visual similarity, never meaning.")
+    embedding_model: str = Field(
+        description="Of pictures; `look` knows visual similarity, never meaning."
+    )
     timings_sec: dict[str, float]
 
 

@@ -372,6 +372,20 @@ class Settings(BaseSettings):
         validation_alias=_names("SOPILOT_VIGIL_ENABLED", "VIGIL_ENABLED"),
         description="Serve `/vigil`.",
     )
+    still_backend: Literal["look", "image-text"] = Field(
+        default="look",
+        description="What describes pictures of footage: `look` knows likeness to the eye, "
+        "`image-text` finds them by words, with the checkpoint of SOPILOT_STILL_MODEL_DIR.",
+    )
+    still_model_dir: Path | None = Field(
+        default=None,
+        description="Folder of a SigLIP, SigLIP 2 or CLIP checkpoint on this machine.",
+    )
+    still_device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|mps|cuda(:[0-9]{1,2})?)$",
+        description="Where that model runs: `cpu`, `cuda`, `cuda:1`, `mps`.",
+    )
     vigil_llm_model: str = Field(
         default="",
         max_length=256,

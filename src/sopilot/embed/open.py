@@ -59,6 +59,15 @@ def embedder_named(backend: str) -> Embedder:
     return backends[backend]
 
 
-def open_stills() -> StillEmbedder:
-    """The backend that describes single pictures."""
-    return LookEmbedder()
+def open_stills(settings: Settings) -> StillEmbedder:
+    """The backend that describes single pictures. Raises BadSettings where it cannot be used."""
+    if settings.still_backend == "look":
+        return LookEmbedder()
+    from sopilot.embed.image_text import ImageTextEmbedder
+
+    if settings.still_model_dir is None:
+        raise BadSettings(
+            f"SOPILOT_STILL_BACKEND={settings.still_backend} needs the folder of a checkpoint; set "
+            "SOPILOT_STILL_MODEL_DIR, or SOPILOT_STILL_BACKEND=look"
+        )
+    return ImageTextEmbedder(settings.still_model_dir, settings.still_device)

@@ -16,7 +16,6 @@ from sopilot.core.log import get_logger
 from sopilot.core.records import Actor
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.look import decoded
-from sopilot.embed.open import open_stills
 from sopilot.embed.stills import StillEmbedder
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
@@ -32,7 +31,7 @@ from sopilot.vigil.answer import (
 from sopilot.vigil.moments import Moment
 from sopilot.vigil.passages import passages_of, why_relevant
 from sopilot.vigil.rerank import judged, reranked, verdict_records
-from sopilot.vigil.retrieve import Found, Query, require_model, retrieve
+from sopilot.vigil.retrieve import Found, Query, of_model, require_model, retrieve
 from sopilot.vigil.schemas import AnswerRow, NewAnswer
 from sopilot.vigil.scope import Scope, Searched, searched
 from sopilot.vigil.vectors import collection_of
@@ -103,16 +102,32 @@ def _search(
 ) -> SearchResult:
     if picture is not None and like is not None:
         raise InputError("a picture and a moment were given; search by one of them")
-    stills = open_stills()
+    stills = runtime.stills
     with runtime.database.snapshot() as connection:
         where = searched(connection, scope)
         query = Query(text)
+        if stills.knows_words and text.strip():
+            query = replace(query, shown=stills.of_text(text))
         if picture is not None:
             query = replace(query, look=stills.of_pictures([decoded(picture)])[0])
         if like is not None:
             query = _like(runtime, connection, query, like, stills)
         found = retrieve(runtime, connection, query, where, stills, count)
+    if query.shown is not None:
+        where = _told_of_others(where, stills)
     return SearchResult(found, where, f"{stills.producer.name} {stills.producer.version}")
+
+
+def _told_of_others(where: Searched, stills: StillEmbedder) -> Searched:
+    """The same, with a word about videos whose pictures the words were not held against."""
+    others = len(where.videos) - len(of_model(where, collection_of(stills).name).videos)
+    if not others:
+        return where
+    told = (
+        f"the pictures of {others} video(s), which are indexed with another model than "
+        f"{stills.producer.name} {stills.producer.version}; index them again"
+    )
+    return replace(where, left_out=(*where.left_out, told))
 
 
 def _reranked(

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from sopilot.core.errors import SopilotError
 from sopilot.core.records import WORKER
-from sopilot.embed.open import open_stills
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.queries import heartbeat
 from sopilot.jobs.records import Job
@@ -43,7 +42,7 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         footage = queries.get_footage(connection, video_id)
         task = library.task_number(connection, video.task_id)
         queries.update_footage(connection, video_id, state=str(IndexState.INDEXING))
-    stills = open_stills()
+    stills = runtime.stills
     index = build_index(
         video_id,
         read_report(report_file(runtime, video)),

@@ -18,7 +18,7 @@ from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
 from sopilot.vigil.answer import Passage
 from sopilot.vigil.moments import Moment
-from sopilot.vigil.retrieve import Found
+from sopilot.vigil.retrieve import SHOWN, Found
 from sopilot.vigil.scope import Searched
 from sopilot.vlm.client import Picture
 
@@ -88,7 +88,8 @@ def why_relevant(moment: Moment, found: Found) -> str:
             words = ", ".join(found.words.get(item.hit.name, ()))
             told.append(f"{text.source} text match: {words}")
         else:
-            told.append(f"{item.hit.level} visual similarity {item.hit.score:.2f}")
+            kind = "the words fit the pictures" if item.ranking == SHOWN else "visual similarity"
+            told.append(f"{item.hit.level} {kind} {item.hit.score:.2f}")
     verdict = found.verdicts.get(moment)
     if verdict is not None:
         told.append(f"the model gives it {verdict:.2f}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from sopilot.core.errors import BlobNotFound, StoreError
 from sopilot.core.log import get_logger
-from sopilot.embed.open import open_stills
 from sopilot.library import queries as library
 from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.runtime import Runtime
@@ -20,7 +19,7 @@ _log = get_logger(__name__)
 
 def rebuild_chunks(runtime: Runtime) -> dict[str, int]:
     """Points by collection. Videos that were indexed by another model are left for a new index."""
-    stills = open_stills()
+    stills = runtime.stills
     collection = collection_of(stills)
     with runtime.database.read() as connection:
         rows = queries.indexed_footage(connection)

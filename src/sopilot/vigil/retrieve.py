@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ from sopilot.vigil.schemas import ChunkRow
 from sopilot.vigil.scope import Searched
 from sopilot.vigil.vectors import collection_of
 
-TEXT, LOOK = "text", "look"
+TEXT, LOOK, SHOWN = "text", "look", "shown"
+"""Rankings: words in texts, likeness to a picture, words of what pictures show."""
 MOST_TEXT_HITS = 100
 COARSE_COUNTS: Mapping[Level, int] = {"macro": 5, "meso": 10}
 FINE_COUNTS: Mapping[Level, int] = {"micro": 20, "shot": 30}
@@ -40,11 +41,13 @@ PADDING_RATIO = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """text: words. look: (dim,) vector of a picture. apart_from: a moment that is not to be found
-    again, the one that is asked about."""
+    """text: words. look: (dim,) vector of a picture; shown: of the words themselves, among the
+    pictures'. apart_from: a moment that is not to be found again by its look, the one that is asked
+    about."""
 
     text: str = ""
     look: NDArray[np.float32] | None = None
+    shown: NDArray[np.float32] | None = None
     apart_from: tuple[int, TimeSpan] | None = None
 
 
@@ -91,8 +94,8 @@ def retrieve(
 ) -> Found:
     """The `count` best moments, at most per_minute of one minute of a video.
 
-    Raises InputError for a query without words and picture, ProducerMismatch where a video's
-    vectors are of another model, StoreError.
+    Raises InputError for a query without words and picture, ProducerMismatch where a picture is
+    searched and a video's vectors are of another model, StoreError.
     """
     if not terms(query.text) and query.look is None:
         raise InputError(
@@ -114,8 +117,11 @@ def retrieve(
     collection = collection_of(stills)
     if query.look is not None:
         require_model(connection, where, stills)
-        rankings[LOOK] = _looks(runtime, collection, query, where)
+        rankings[LOOK] = _looks(runtime, collection, query.look, where, query.apart_from)
         clock.stage("look")
+    if query.shown is not None:
+        rankings[SHOWN] = _looks(runtime, collection, query.shown, of_model(where, collection.name))
+        clock.stage("shown")
     moments = fuse_moments(rankings)
     moments = _spread(moments, per_minute)
     pool = moments[: max(3 * count, 20)]
@@ -130,6 +136,12 @@ def retrieve(
     unknown = _unknown_words(connection, query.text, words, text_filter)
     clock.stage("words")
     return Found(tuple(chosen), texts, words, keyframes, unknown, clock.stages)
+
+
+def of_model(where: Searched, name: str) -> Searched:
+    """What of it has vectors in the collection of that name."""
+    kept = {key: row for key, row in where.videos.items() if row.collection == name}
+    return replace(where, videos=kept)
 
 
 def require_model(connection: Connection, where: Searched, stills: StillEmbedder) -> None:
@@ -152,18 +164,20 @@ def _text_hit(annotation: Annotation, score: float) -> SpanHit:
 
 
 def _looks(
-    runtime: Runtime, collection: Collection, query: Query, where: Searched
+    runtime: Runtime,
+    collection: Collection,
+    wanted: NDArray[np.float32],
+    where: Searched,
+    apart_from: tuple[int, TimeSpan] | None = None,
 ) -> list[SpanHit]:
-    """Chunks by likeness, the fine levels before the coarse ones that contain them only by their
-    own likeness."""
-    assert query.look is not None
+    """Chunks by likeness to a vector, the fine levels before the coarse ones that contain them only
+    by their own likeness."""
     within = None if where.spans is None else _in_ms(where.spans)
 
     def search(level: Level, k: int, spans: Mapping[int, Sequence[tuple[int, int]]] | None) -> None:
-        assert query.look is not None
         ids = where.video_ids if spans is None else frozenset(spans) & where.video_ids
         chosen = PointFilter(levels=frozenset({level}), video_ids=ids, spans_ms=spans)
-        for hit in runtime.vectors.search(collection, query.look, chosen, k):
+        for hit in runtime.vectors.search(collection, wanted, chosen, k):
             found[hit.video_id, hit.level, hit.clip_index] = hit
 
     found: dict[PointName, Hit] = {}
@@ -177,7 +191,7 @@ def _looks(
         found.values(),
         key=lambda h: (-h.similarity, h.end_ms - h.start_ms, h.video_id, h.level, h.clip_index),
     )
-    return [_look_hit(hit) for hit in hits if not _is_asked(hit, query.apart_from)]
+    return [_look_hit(hit) for hit in hits if not _is_asked(hit, apart_from)]
 
 
 def _near(coarse: Iterable[Hit], where: Searched) -> dict[int, list[TimeSpan]]:
