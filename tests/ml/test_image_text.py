@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sopilot.core.config import Settings
 from sopilot.core.errors import BadSettings, ProducerMismatch
 from sopilot.core.records import Actor
 from sopilot.embed.image_text import INSTRUCTION, ImageTextEmbedder
+from sopilot.embed.open import open_stills
 from sopilot.library import queries as library
 from sopilot.library.look import thumbnails_file
 from sopilot.media.keyframes import StripFile
@@ -123,6 +125,14 @@ def test_damaged_weights_are_told(folder: Path, tmp_path: Path) -> None:
     (broken / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(BadSettings, match="cannot be loaded as an image-text model on cpu"):
         ImageTextEmbedder(broken).of_text(QUERY)
+
+
+def test_a_device_that_is_not_there_is_told(folder: Path) -> None:
+    stills = open_stills(
+        Settings(still_backend="image-text", still_model_dir=folder, still_device="cuda:99")
+    )
+    with pytest.raises(BadSettings, match=r"on cuda:99 .*SOPILOT_STILL_DEVICE"):
+        stills.of_text(QUERY)
 
 
 def test_weights_that_are_not_all_there_are_told(folder: Path, tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ SHOWN = {
     "vigil_llm_model": f"{VIGIL}::test_questions_may_have_a_model_of_their_own",
     "vigil_source_dirs": f"{VIGIL}::test_a_named_folder_is_left_by_no_path",
     "vigil_concurrent_queries": f"{VIGIL}::test_no_more_questions_at_once_than_the_setting_says",
+    "vigil_rerank_count": f"{VIGIL}::test_a_model_puts_moments_in_order_by_what_they_show",
+    "still_backend": "ml/test_image_text.py::"
+    "test_words_find_the_chunk_whose_pictures_fit_them_best",
+    "still_model_dir": "unit/embed/test_embed_image_text.py::test_the_folder_must_be_named",
+    "still_device": "ml/test_image_text.py::test_a_device_that_is_not_there_is_told",
     "vigil_max_windows": "integration/test_vigil_events.py::"
     "test_windows_beyond_the_limit_are_not_checked",
     "vlm_url": f"{INCIDENTS}::test_an_event_is_found_where_it_is",
