@@ -36,10 +36,11 @@ from sopilot.sop.training import TRAINING_KIND, watch_the_clock
 from sopilot.vigil import jobs as vigil
 from sopilot.vigil.add import INDEX_KIND
 from sopilot.vigil.events import DETECT_KIND
+from sopilot.vigil.meaning import MEANING_KIND, embed_texts, watch_texts
 from sopilot.vigil.retention import watch_retention
 
 _TARGET = "sopilot.worker:run_embedded"
-_WORKER_SECRETS = ("webhook_secret", "vlm_api_key", "qdrant_api_key")
+_WORKER_SECRETS = ("webhook_secret", "vlm_api_key", "qdrant_api_key", "text_embedding_api_key")
 _log = get_logger(__name__)
 
 
@@ -63,6 +64,7 @@ def kinds_of(runtime: Runtime) -> Kinds:
         INDEX_KIND: Kind(
             lambda context: vigil.index_footage(runtime, context), on_failure=vigil.index_ended
         ),
+        MEANING_KIND: Kind(lambda context: embed_texts(runtime, context)),
         DETECT_KIND: Kind(
             lambda context: vigil.detect_events(runtime, context),
             on_failure=lambda connection, job, error: vigil.detection_ended(
@@ -144,6 +146,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     keeper = threading.Thread(
         target=watch_retention, args=(runtime, stop), name="retention", daemon=True
     )
+    reader = threading.Thread(target=watch_texts, args=(runtime, stop), name="texts", daemon=True)
     try:
         _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
@@ -151,6 +154,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
         if not is_burst:
             clock.start()
             keeper.start()
+            reader.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -164,7 +168,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     finally:
         if thread is not None and stop.is_set():
             thread.join(settings.webhook_timeout_sec)
-        for other in (clock, keeper):
+        for other in (clock, keeper, reader):
             if other.is_alive():
                 other.join(5.0)
         close_runtime(runtime)

@@ -90,6 +90,12 @@ class Asked:
     picture_bytes: int
 
 
+class _Embeddings(_Strict):
+    model: str
+    input: list[str] = Field(min_length=1, max_length=2048)
+    encoding_format: Literal["float"]
+
+
 See = Callable[[Asked], Any]
 """What the model answers: an object for JSON, or a text."""
 
@@ -104,6 +110,7 @@ class Script:
     key: str | None = None
     max_images: int = 16
     wants_schema: bool = False
+    embed: Callable[[str], Sequence[float]] | None = None
     has_logprobs: bool = False
     faults: list[str] = field(default_factory=list)
     replies: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
@@ -111,6 +118,7 @@ class Script:
     slow_sec: float = 5.0
     asked: list[Asked] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    embedded: list[str] = field(default_factory=list)
     most_at_once: int = 0
     _open: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -172,10 +180,14 @@ class _Handler(BaseHTTPRequestHandler):
         script = self.owner
         if script.replies:
             return self._send_bytes(*script.replies.pop(0))
-        if self.path != "/v1/chat/completions":
+        is_embedding = self.path == "/v1/embeddings" and script.embed is not None
+        if self.path != "/v1/chat/completions" and not is_embedding:
             return self._refuse(404, "no such route")
         if script.key is not None and self.headers.get("authorization") != f"Bearer {script.key}":
             return self._refuse(401, "wrong key")
+        if is_embedding:
+            assert script.embed is not None
+            return self._embed(body, script.embed)
         try:
             request = _Request.model_validate_json(body)
             asked = _asked(request)
@@ -192,6 +204,25 @@ class _Handler(BaseHTTPRequestHandler):
         script.asked.append(asked)
         self._play(script.fault(), asked)
         return None
+
+    def _embed(self, body: bytes, embed: Callable[[str], Sequence[float]]) -> None:
+        """Vectors in another order than the texts, as the protocol allows; not of unit length."""
+        try:
+            request = _Embeddings.model_validate_json(body)
+        except ValidationError as error:
+            return self._refuse(400, str(error))
+        if request.model != MODEL:
+            return self._refuse(404, f"The model `{request.model}` does not exist.")
+        if (fault := self.owner.fault()) == "broken":
+            return self._send(500, {"error": {"message": "CUDA error"}})
+        self.owner.embedded += request.input
+        rows = [
+            {"object": "embedding", "index": place, "embedding": [3.0 * x for x in embed(text)]}
+            for place, text in enumerate(request.input)
+        ]
+        if fault == "truncated":
+            rows.pop()
+        return self._send(200, {"object": "list", "model": MODEL, "data": rows[::-1]})
 
     def _play(self, fault: str | None, asked: Asked) -> None:
         script = self.owner

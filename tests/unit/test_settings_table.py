@@ -15,6 +15,7 @@ TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
 INCIDENTS = "integration/test_incidents.py"
 VIGIL = "integration/test_vigil.py"
+MEANING = "integration/test_vigil_meaning.py"
 VECTORS = "unit/store/test_store_vectors.py"
 TRAINING = "integration/test_training.py"
 ACCESS, WATCH = "integration/test_access.py", "integration/test_watch.py"
@@ -118,6 +119,11 @@ SHOWN = {
     "vigil_llm_model": f"{VIGIL}::test_questions_may_have_a_model_of_their_own",
     "vigil_source_dirs": f"{VIGIL}::test_a_named_folder_is_left_by_no_path",
     "vigil_concurrent_queries": f"{VIGIL}::test_no_more_questions_at_once_than_the_setting_says",
+    "text_embedding_url": f"{MEANING}::test_a_paraphrase_finds_what_was_said_in_three_languages",
+    "text_embedding_model": f"{MEANING}::test_the_address_needs_a_model",
+    "text_embedding_api_key": f"{MEANING}::test_the_key_is_sent",
+    "text_embedding_query_prefix": f"{MEANING}::test_a_query_has_a_prefix_of_its_own",
+    "text_embedding_passage_prefix": f"{MEANING}::test_another_model_sees_only_what_it_made",
     "vigil_rerank_count": f"{VIGIL}::test_a_model_puts_moments_in_order_by_what_they_show",
     "still_backend": "ml/test_image_text.py::"
     "test_words_find_the_chunk_whose_pictures_fit_them_best",

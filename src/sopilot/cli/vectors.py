@@ -20,13 +20,17 @@ def rebuild(data_dir: DataDir = None) -> None:
     from sopilot.cli.local import opened
     from sopilot.core.config import load_settings
     from sopilot.library import moments
-    from sopilot.vigil.rebuild import rebuild_chunks
+    from sopilot.vigil.rebuild import rebuild_chunks, rebuild_texts
 
-    with opened(load_settings(data_dir=data_dir)) as runtime:
+    settings = load_settings(data_dir=data_dir)
+    with opened(settings) as runtime:
         counts = moments.rebuild(runtime)
         chunks = rebuild_chunks(runtime)
+        texts = rebuild_texts(runtime)
     note(f"{sum(counts.values())} moments in {len(counts)} collections")
     note(f"{sum(chunks.values())} chunks of footage")
+    if settings.text_embedding_url:
+        note(f"texts of {texts} videos")
     write_json(counts | chunks, "-")
 
 

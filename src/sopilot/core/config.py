@@ -386,6 +386,27 @@ class Settings(BaseSettings):
         pattern=r"^(cpu|mps|cuda(:[0-9]{1,2})?)$",
         description="Where that model runs: `cpu`, `cuda`, `cuda:1`, `mps`.",
     )
+    text_embedding_url: str = Field(
+        default="",
+        description="An OpenAI-compatible server whose `/v1/embeddings` makes texts findable by "
+        "what they mean; empty = by their words only.",
+    )
+    text_embedding_model: str = Field(
+        default="", max_length=256, description="The model there; needed with the address."
+    )
+    text_embedding_api_key: SecretStr | None = Field(
+        default=None, description="Its key; empty = none."
+    )
+    text_embedding_query_prefix: str = Field(
+        default="",
+        max_length=1000,
+        description="What that model wants to read before a question, such as `query: `.",
+    )
+    text_embedding_passage_prefix: str = Field(
+        default="",
+        max_length=1000,
+        description="What it wants to read before a stored text, such as `passage: `.",
+    )
     vigil_llm_model: str = Field(
         default="",
         max_length=256,
@@ -459,7 +480,7 @@ class Settings(BaseSettings):
         default=12, ge=1, le=100, description="Failed deliveries before one is given up."
     )
 
-    @field_validator("webhook_url", "vlm_url", "qdrant_url")
+    @field_validator("webhook_url", "vlm_url", "qdrant_url", "text_embedding_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         address = urlsplit(value)
@@ -624,6 +645,15 @@ class Settings(BaseSettings):
         if self.vector_backend == "qdrant" and not self.resolved_qdrant_url:
             raise ValueError(
                 "SOPILOT_VECTOR_BACKEND=qdrant needs SOPILOT_QDRANT_URL; set it, or use embedded"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _named_text_model(self) -> Settings:
+        if self.text_embedding_url and not self.text_embedding_model:
+            raise ValueError(
+                "SOPILOT_TEXT_EMBEDDING_URL needs SOPILOT_TEXT_EMBEDDING_MODEL; vectors are kept "
+                "by the model's name"
             )
         return self
 

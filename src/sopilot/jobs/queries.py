@@ -93,6 +93,12 @@ def busy_workers(connection: Connection) -> dict[str, int]:
 # ---- claiming ---------------------------------------------------------------------------------
 
 
+def is_waiting(connection: Connection, kind: str) -> bool:
+    """Is a job of this kind queued?"""
+    query = select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.state == JobState.QUEUED).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def has_ready(connection: Connection, kinds: Sequence[str], queue: str) -> bool:
     """Whether a claim would find something; a cheap read before the write lock is taken."""
     return connection.execute(select(_next_ready(kinds, queue))).scalar() is not None

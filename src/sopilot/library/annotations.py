@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from heapq import nsmallest
@@ -184,6 +184,12 @@ def drop_annotations(
 ) -> int:
     """Remove what producers wrote, about whatever video but one; how many rows."""
     return queries.delete_of_producers(connection, source, producers, except_video_id)
+
+
+def annotations_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Annotation]:
+    """Those of them that are there."""
+    rows = queries.by_id(connection, ids)
+    return {number: _annotation(row) for number, row in rows.items()}
 
 
 def list_annotations(

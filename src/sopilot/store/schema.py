@@ -17,7 +17,7 @@ from sopilot.store.tables import metadata
 if TYPE_CHECKING:
     from sopilot.store.engine import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 12))
 """All revisions of migrations/versions, oldest first; a test compares them with the files."""
 
 HEAD = REVISIONS[-1]

@@ -373,9 +373,13 @@ vigil_videos = Table(
     Column("indexed_at", _TIME),
     Column("held_by", String(128)),
     Column("hold_reason", Text),
+    Column("texts_producer", String(64)),
+    Column("texts_count", Integer),
+    Column("texts_last_id", Integer),
 )
 """Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors. held_by:
-who forbade to delete it, None = nobody."""
+who forbade to delete it, None = nobody. texts_*: which annotations have vectors, and whose: as many
+and up to that id; ids are never used twice, so that every change shows."""
 
 retention_rules = Table(
     "retention_rules",

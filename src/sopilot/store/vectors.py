@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError
 
-Kind = Literal["moments", "chunks"]
-"""moments: clips of what is scored. chunks: of footage, at several levels."""
+Kind = Literal["moments", "chunks", "texts"]
+"""moments: clips of what is scored. chunks: of footage, at several levels. texts: what is said or
+noted of a video; the index of a point is the id of its annotation."""
 
 Level = Literal["clip", "shot", "micro", "meso", "macro", "micro_text", "legacy"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """How coarse the span of a point is; stored by its place here."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
-_NAME = re.compile(r"(?:(chunks)-)?([0-9a-f]{16})-([1-9][0-9]{0,5})")
+_NAME = re.compile(r"(?:(chunks|texts)-)?([0-9a-f]{16})-([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,7 +56,10 @@ class Collection:
         match = _NAME.fullmatch(name)
         if match is None:
             return None
-        return cls(match[2], int(match[3]), "chunks" if match[1] else "moments")
+        kind: Kind = "moments" if match[1] is None else "chunks"
+        if match[1] == "texts":
+            kind = "texts"
+        return cls(match[2], int(match[3]), kind)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

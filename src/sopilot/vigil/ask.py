@@ -19,7 +19,7 @@ from sopilot.embed.look import decoded
 from sopilot.embed.stills import StillEmbedder
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
-from sopilot.store.vectors import PointName
+from sopilot.store.vectors import Collection, PointName
 from sopilot.text.stop import content_words
 from sopilot.vigil import queries
 from sopilot.vigil.answer import (
@@ -28,6 +28,7 @@ from sopilot.vigil.answer import (
     answer_by_quoting,
     answer_with_model,
 )
+from sopilot.vigil.meaning import count_without_vectors, query_vector
 from sopilot.vigil.moments import Moment
 from sopilot.vigil.passages import passages_of, why_relevant
 from sopilot.vigil.rerank import judged, reranked, verdict_records
@@ -78,7 +79,7 @@ def search(
     VideoNotFound, Conflict, ProducerMismatch, StoreError, ModelUnavailable, ModelRefused.
     """
     if not wants_model:
-        return _search(runtime, text, scope, count, picture=picture, like=like)
+        return _search(runtime, text, text, scope, count, picture=picture, like=like)
     if not text.strip():
         raise InputError("a model judges moments by words; write a query, or leave rerank out")
     with _asker(runtime) as client:
@@ -87,12 +88,13 @@ def search(
                 "no model puts moments in order here; set SOPILOT_VLM_URL, or leave rerank out"
             )
         most = max(count, runtime.settings.vigil_rerank_count)
-        result = _search(runtime, text, scope, most, picture=picture, like=like)
+        result = _search(runtime, text, text, scope, most, picture=picture, like=like)
         return _reranked(runtime, client, text, result, count)[0]
 
 
 def _search(
     runtime: Runtime,
+    words: str,
     text: str,
     scope: Scope,
     count: int,
@@ -100,12 +102,19 @@ def _search(
     picture: bytes | None = None,
     like: LikeMoment | None = None,
 ) -> SearchResult:
+    """words: looked for in texts; text: the whole of what was asked, for models."""
     if picture is not None and like is not None:
         raise InputError("a picture and a moment were given; search by one of them")
     stills = runtime.stills
+    meaning = query_vector(runtime, text) if text.strip() else None
     with runtime.database.snapshot() as connection:
         where = searched(connection, scope)
-        query = Query(text)
+        query = Query(words)
+        if isinstance(meaning, str):
+            where = replace(where, left_out=(*where.left_out, meaning))
+        elif meaning is not None:
+            query = replace(query, meaning=meaning)
+            where = _told_of_waiting(connection, where, meaning[0])
         if stills.knows_words and text.strip():
             query = replace(query, shown=stills.of_text(text))
         if picture is not None:
@@ -116,6 +125,15 @@ def _search(
     if query.shown is not None:
         where = _told_of_others(where, stills)
     return SearchResult(found, where, f"{stills.producer.name} {stills.producer.version}")
+
+
+def _told_of_waiting(connection: Connection, where: Searched, texts: Collection) -> Searched:
+    """The same, with a word about videos whose texts have no vectors of this model yet."""
+    count = count_without_vectors(connection, texts.producer, where)
+    if not count:
+        return where
+    told = f"what new texts of {count} video(s) mean: their vectors are still being made"
+    return replace(where, left_out=(*where.left_out, told))
 
 
 def _told_of_others(where: Searched, stills: StillEmbedder) -> Searched:
@@ -207,7 +225,9 @@ def ask(
     most = runtime.settings.vigil_rerank_count if wants_rerank else 0
     with _asker(runtime) as client:
         is_reranked = client is not None and most > 0
-        result = _search(runtime, subject, scope, max(count, most) if is_reranked else count)
+        result = _search(
+            runtime, subject, question, scope, max(count, most) if is_reranked else count
+        )
         verdicts: list[dict[str, Any]] = []
         if client is not None and is_reranked:
             result, verdicts = _reranked(runtime, client, question, result, count)

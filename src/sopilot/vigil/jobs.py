@@ -25,6 +25,7 @@ from sopilot.vigil.detectors import Task, detector_of
 from sopilot.vigil.event_schemas import RunState
 from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
+from sopilot.vigil.meaning import request_vectors
 from sopilot.vigil.schemas import Domain, IndexState
 from sopilot.vigil.vectors import collection_of, forget_if_gone, store_index
 
@@ -70,6 +71,7 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
                 error_message=None,
                 indexed_at=now_text(),
             )
+            request_vectors(runtime, connection)
             detail = {"counts": index.counts, "covered_sec": index.covered_sec}
             record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
     except BaseException:

@@ -18,7 +18,7 @@ from sopilot.media.keyframes import StripFile
 from sopilot.runtime import Runtime
 from sopilot.vigil.answer import Passage
 from sopilot.vigil.moments import Moment
-from sopilot.vigil.retrieve import SHOWN, Found
+from sopilot.vigil.retrieve import MEANING, SHOWN, Found
 from sopilot.vigil.scope import Searched
 from sopilot.vlm.client import Picture
 
@@ -84,7 +84,9 @@ def why_relevant(moment: Moment, found: Found) -> str:
     told = []
     for item in moment.evidence:
         text = found.texts.get(item.hit.name)
-        if text is not None:
+        if text is not None and item.ranking == MEANING:
+            told.append(f"{text.source} text of like meaning {item.hit.score:.2f}")
+        elif text is not None:
             words = ", ".join(found.words.get(item.hit.name, ()))
             told.append(f"{text.source} text match: {words}")
         else:

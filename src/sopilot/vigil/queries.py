@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from sopilot.core.errors import QuestionNotFound, VideoNotFound
 from sopilot.core.records import Producer, Role
@@ -156,6 +156,42 @@ def indexed_footage(connection: Connection) -> list[FootageRow]:
         _FOOTAGE.where(vigil_videos.c.indexed_at.is_not(None)).order_by(vigil_videos.c.video_id)
     )
     return [_footage(row) for row in rows]
+
+
+def videos_of_changed_texts(connection: Connection, producer: str) -> list[int]:
+    """Indexed videos whose texts are not those that this producer has made vectors of, by id."""
+    said = (
+        select(
+            annotation_rows.c.video_id,
+            func.count().label("number"),
+            func.max(annotation_rows.c.id).label("last_id"),
+        )
+        .group_by(annotation_rows.c.video_id)
+        .subquery()
+    )
+    number = func.coalesce(said.c.number, 0)
+    is_other = and_(number > 0, func.coalesce(vigil_videos.c.texts_producer, "") != producer)
+    rows = connection.execute(
+        select(vigil_videos.c.video_id)
+        .outerjoin(said, said.c.video_id == vigil_videos.c.video_id)
+        .where(
+            vigil_videos.c.indexed_at.is_not(None),
+            or_(
+                number != func.coalesce(vigil_videos.c.texts_count, 0),
+                func.coalesce(said.c.last_id, 0) != func.coalesce(vigil_videos.c.texts_last_id, 0),
+                is_other,
+            ),
+        )
+        .order_by(vigil_videos.c.video_id)
+    )
+    return [int(video_id) for video_id in rows.scalars()]
+
+
+def forget_text_vectors(connection: Connection) -> None:
+    """Let every text count as one without a vector."""
+    connection.execute(
+        vigil_videos.update().values(texts_producer=None, texts_count=None, texts_last_id=None)
+    )
 
 
 def count_unindexed(connection: Connection) -> int:

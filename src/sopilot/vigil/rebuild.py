@@ -7,14 +7,30 @@ from __future__ import annotations
 
 from sopilot.core.errors import BlobNotFound, StoreError
 from sopilot.core.log import get_logger
+from sopilot.core.records import no_progress
 from sopilot.library import queries as library
 from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.runtime import Runtime
 from sopilot.vigil import queries
 from sopilot.vigil.index import build_index
+from sopilot.vigil.meaning import embed_changed
 from sopilot.vigil.vectors import collection_of, store_index
+from sopilot.vlm.open import open_text_embedder
 
 _log = get_logger(__name__)
+
+
+def rebuild_texts(runtime: Runtime) -> int:
+    """The vectors of what texts mean, of all footage; how many videos. 0 without a server.
+
+    Raises ModelError.
+    """
+    with open_text_embedder(runtime.settings) as embedder:
+        if embedder is None:
+            return 0
+        with runtime.database.write() as connection:
+            queries.forget_text_vectors(connection)
+        return embed_changed(runtime, embedder, no_progress)
 
 
 def rebuild_chunks(runtime: Runtime) -> dict[str, int]:

@@ -24,13 +24,14 @@ from sopilot.runtime import Runtime
 from sopilot.store.vectors import Collection, Hit, Level, PointFilter, PointName
 from sopilot.text.analyze import terms
 from sopilot.vigil import queries
+from sopilot.vigil.meaning import meant
 from sopilot.vigil.moments import Moment, SpanHit, diversified, fuse_moments
 from sopilot.vigil.schemas import ChunkRow
 from sopilot.vigil.scope import Searched
 from sopilot.vigil.vectors import collection_of
 
-TEXT, LOOK, SHOWN = "text", "look", "shown"
-"""Rankings: words in texts, likeness to a picture, words of what pictures show."""
+TEXT, MEANING, LOOK, SHOWN = "text", "meaning", "look", "shown"
+"""Rankings: words in texts, what texts mean, likeness to a picture, what pictures show."""
 MOST_TEXT_HITS = 100
 COARSE_COUNTS: Mapping[Level, int] = {"macro": 5, "meso": 10}
 FINE_COUNTS: Mapping[Level, int] = {"micro": 20, "shot": 30}
@@ -42,12 +43,13 @@ PADDING_RATIO = 0.1
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """text: words. look: (dim,) vector of a picture; shown: of the words themselves, among the
-    pictures'. apart_from: a moment that is not to be found again by its look, the one that is asked
-    about."""
+    pictures'; meaning: among the vectors of texts, and in which collection. apart_from: a moment
+    that is not to be found again by its look, the one that is asked about."""
 
     text: str = ""
     look: NDArray[np.float32] | None = None
     shown: NDArray[np.float32] | None = None
+    meaning: tuple[Collection, NDArray[np.float32]] | None = None
     apart_from: tuple[int, TimeSpan] | None = None
 
 
@@ -97,7 +99,8 @@ def retrieve(
     Raises InputError for a query without words and picture, ProducerMismatch where a picture is
     searched and a video's vectors are of another model, StoreError.
     """
-    if not terms(query.text) and query.look is None:
+    by_vector = (query.look, query.shown, query.meaning)
+    if not terms(query.text) and all(vector is None for vector in by_vector):
         raise InputError(
             "the query has no word that can be searched and no picture; write at least one word"
         )
@@ -114,6 +117,12 @@ def retrieve(
             said.append(made)
         rankings[TEXT] = said
         clock.stage("text")
+    if query.meaning is not None:
+        rankings[MEANING] = near = []
+        for annotation, similarity in meant(runtime, connection, *query.meaning, where):
+            texts[annotation.uid] = annotation
+            near.append(_text_hit(annotation, similarity))
+        clock.stage("meaning")
     collection = collection_of(stills)
     if query.look is not None:
         require_model(connection, where, stills)

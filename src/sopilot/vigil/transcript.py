@@ -10,6 +10,7 @@ from sopilot.library.annotations import Annotation, Source, list_annotations
 from sopilot.library.transcripts import Transcript, put_transcript, read_transcript
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
+from sopilot.vigil.meaning import request_vectors
 
 
 def import_transcript(
@@ -24,6 +25,7 @@ def import_transcript(
     found = read_transcript(data, row.duration_sec, language)
     with runtime.database.write() as connection:
         put_transcript(connection, row.id, found)
+        request_vectors(runtime, connection)
         record(
             connection,
             by,

@@ -59,18 +59,18 @@ _LEVEL_NUMBERS: dict[str, int] = {level: number for number, level in enumerate(L
 
 
 def forget(runtime: Runtime, video_id: int) -> None:
-    """Remove a video's chunks from every collection; trouble is logged, for a search shows only
-    what the database knows."""
+    """Remove a video's chunks and texts from every collection; trouble is logged, for a search
+    shows only what the database knows."""
     try:
         for collection in runtime.vectors.collections():
-            if collection.kind == "chunks":
+            if collection.kind in ("chunks", "texts"):
                 runtime.vectors.remove(collection, [video_id])
     except StoreError as error:
         _log.warning("vigil.vectors_left_behind", video_id=video_id, reason=error.message)
 
 
 def forget_if_gone(runtime: Runtime, video_id: int) -> None:
-    """Take back the chunks of footage that was deleted while it was indexed."""
+    """Take back the vectors of footage that was deleted while they were made."""
     try:
         with runtime.database.read() as connection:
             is_gone = queries.find_footage(connection, video_id) is None

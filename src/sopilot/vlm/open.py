@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from sopilot.core.config import Settings
 from sopilot.core.errors import ModelRefused
 from sopilot.vlm.client import Endpoint, VlmClient
+from sopilot.vlm.text_vectors import TextEmbedder
 from sopilot.vlm.wire import WireClient
 
 PRESETS = {
@@ -17,6 +19,7 @@ PRESETS = {
 }
 """Names that older settings have for models, as model servers know them."""
 
+_WAIT_SEC = 10.0
 SEED = 7
 """Any fixed number: the same question gets the same answer where the server honours it."""
 
@@ -53,6 +56,29 @@ def open_client(settings: Settings) -> Iterator[VlmClient | WireClient | None]:
     else:
         with VlmClient(named(endpoint)) as client:
             yield client
+
+
+@contextmanager
+def open_text_embedder(
+    settings: Settings, *, is_waited_for: bool = False
+) -> Iterator[TextEmbedder | None]:
+    """The client of text vectors; None where no server is configured. is_waited_for: by a person,
+    who is answered without them rather than late."""
+    if not settings.text_embedding_url:
+        yield None
+        return
+    key = settings.text_embedding_api_key
+    endpoint = Endpoint(
+        url=settings.text_embedding_url,
+        model=settings.text_embedding_model,
+        api_key=None if key is None else key.get_secret_value(),
+        timeout_sec=min(settings.vlm_timeout_sec, _WAIT_SEC if is_waited_for else math.inf),
+        attempts=1 if is_waited_for else settings.vlm_attempts,
+    )
+    with TextEmbedder(
+        endpoint, settings.text_embedding_query_prefix, settings.text_embedding_passage_prefix
+    ) as embedder:
+        yield embedder
 
 
 def named(endpoint: Endpoint) -> Endpoint:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -18,6 +19,27 @@ from sopilot.core.errors import ModelError, ModelRefused, ModelReplyError, Model
 from sopilot.vlm.told import readable
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingNames:
+    """The variables that an error about a server speaks of."""
+
+    url: str
+    api_key: str
+    timeout: str
+    check: str
+
+
+MODEL_SETTINGS = SettingNames(
+    "SOPILOT_VLM_URL", "SOPILOT_VLM_API_KEY", "SOPILOT_VLM_TIMEOUT_SEC", "see `sopilot vlm check`"
+)
+TEXT_SETTINGS = SettingNames(
+    "SOPILOT_TEXT_EMBEDDING_URL",
+    "SOPILOT_TEXT_EMBEDDING_API_KEY",
+    "SOPILOT_VLM_TIMEOUT_SEC",
+    "set SOPILOT_TEXT_EMBEDDING_MODEL to one that the server serves",
+)
 
 _FIRST_PAUSE_SEC = 0.5
 _LONGEST_PAUSE_SEC = 20.0
@@ -45,9 +67,9 @@ _ADVICE = (
     ),
 )
 _MEANINGS = {
-    401: "the key is wrong or missing; set SOPILOT_VLM_API_KEY",
-    403: "the key may not use this model; set SOPILOT_VLM_API_KEY",
-    404: "the address or the model's name is wrong; see `sopilot vlm check`",
+    401: "the key is wrong or missing; set {names.api_key}",
+    403: "the key may not use this model; set {names.api_key}",
+    404: "the address or the model's name is wrong; {names.check}",
     413: "the question is too large; set SOPILOT_VLM_PICTURE_PX or LLM_FRAMES_PER_WINDOW lower",
 }
 
@@ -91,7 +113,14 @@ def authorization(api_key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def exchange(http: httpx.Client, method: str, url: str, most_bytes: int, **request: Any) -> bytes:
+def exchange(
+    http: httpx.Client,
+    method: str,
+    url: str,
+    most_bytes: int,
+    names: SettingNames = MODEL_SETTINGS,
+    **request: Any,
+) -> bytes:
     """The body of a 200. Raises ModelUnavailable, ModelRefused, ModelReplyError (too large).
 
     The client's read timeout also bounds the whole body, so that a server that sends a byte now
@@ -102,8 +131,8 @@ def exchange(http: httpx.Client, method: str, url: str, most_bytes: int, **reque
             body = _read(reply, url, most_bytes, http.timeout.read or math.inf)
     except httpx.TimeoutException as error:
         raise ModelUnavailable(
-            f"{url} did not answer in time ({type(error).__name__}); raise "
-            "SOPILOT_VLM_TIMEOUT_SEC or ask a faster model"
+            f"{url} did not answer in time ({type(error).__name__}); raise {names.timeout} or ask "
+            "a faster model"
         ) from error
     except UnicodeError as error:
         raise ModelRefused(
@@ -112,10 +141,10 @@ def exchange(http: httpx.Client, method: str, url: str, most_bytes: int, **reque
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ModelUnavailable(
-            f"{url} cannot be reached ({type(error).__name__}: {error}); check SOPILOT_VLM_URL and "
+            f"{url} cannot be reached ({type(error).__name__}: {error}); check {names.url} and "
             "that the server runs"
         ) from error
-    _require_success(url, reply, body)
+    _require_success(url, reply, body, names)
     return body
 
 
@@ -131,7 +160,7 @@ def _read(reply: httpx.Response, url: str, most_bytes: int, most_sec: float) -> 
     return bytes(body)
 
 
-def _require_success(url: str, reply: httpx.Response, body: bytes) -> None:
+def _require_success(url: str, reply: httpx.Response, body: bytes, names: SettingNames) -> None:
     status = reply.status_code
     if status == 200:
         return
@@ -143,11 +172,10 @@ def _require_success(url: str, reply: httpx.Response, body: bytes) -> None:
             {"retry_after_sec": _retry_after(reply.headers.get("retry-after"))},
         )
     advice = next((text for mark, text in _ADVICE if mark.lower() in said.lower()), None)
-    meaning = advice or _MEANINGS.get(status, "see the server's log")
+    known = _MEANINGS.get(status, "see the server's log").format(names=names)
+    meaning = advice or known
     if 300 <= status < 400:
-        meaning = (
-            "it sends elsewhere, which is not followed; set SOPILOT_VLM_URL to its own address"
-        )
+        meaning = f"it sends elsewhere, which is not followed; set {names.url} to its own address"
     raise ModelRefused(f"{url} answered {status} ({told}): {meaning}", {"status": status})
 
 

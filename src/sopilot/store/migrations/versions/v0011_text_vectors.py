@@ -1,0 +1,26 @@
+"""Which texts of a video have vectors of their meaning."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the three columns."""
+    op.add_column("vigil_videos", sa.Column("texts_producer", sa.String(length=64), nullable=True))
+    op.add_column("vigil_videos", sa.Column("texts_count", sa.Integer(), nullable=True))
+    op.add_column("vigil_videos", sa.Column("texts_last_id", sa.Integer(), nullable=True))
+
+
+def downgrade() -> None:
+    """Drop them."""
+    with op.batch_alter_table("vigil_videos") as table:
+        table.drop_column("texts_last_id")
+        table.drop_column("texts_count")
+        table.drop_column("texts_producer")
