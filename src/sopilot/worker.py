@@ -62,7 +62,9 @@ def kinds_of(runtime: Runtime) -> Kinds:
             ),
         ),
         INDEX_KIND: Kind(
-            lambda context: vigil.index_footage(runtime, context), on_failure=vigil.index_ended
+            lambda context: vigil.index_footage(runtime, context),
+            on_failure=vigil.index_ended,
+            most_at_once=runtime.settings.vigil_concurrent_indexing or None,
         ),
         MEANING_KIND: Kind(lambda context: embed_texts(runtime, context)),
         DETECT_KIND: Kind(

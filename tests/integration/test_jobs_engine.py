@@ -25,11 +25,13 @@ from sopilot.jobs.loop import cancel_job, run_until_finished, run_worker
 from sopilot.jobs.owner import new_owner
 from sopilot.jobs.queries import (
     claim,
+    complete,
     count_jobs,
     enqueue,
     get_job,
     has_ready,
     heartbeat,
+    open_kinds,
     request_cancel,
     running_leases,
     take_lost,
@@ -135,6 +137,42 @@ def test_jobs_are_claimed_in_order_and_only_of_known_kinds_and_queue(database: D
     with database.read() as connection:
         assert count_jobs(connection)[("work", JobState.RUNNING)] == 2
         assert {get_job(connection, job.id).state for job in (first, second)} == {JobState.RUNNING}
+
+
+def test_a_limited_kind_runs_so_often_at_once_whoever_asks(database: Database) -> None:
+    """Several workers look at the same moment; other kinds go on meanwhile."""
+    limits = {"work": 2, "other": None}
+    for _ in range(6):
+        submit(database)
+    submit(database, "other")
+
+    def claim_one(owner: str) -> Job | None:
+        with database.write() as connection:
+            kinds = open_kinds(connection, limits, will_claim=True)
+            return claim(connection, owner, 30.0, kinds=kinds)
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [job for job in pool.map(claim_one, [f"w{i}" for i in range(6)]) if job]
+    assert sorted(job.kind for job in taken) == ["other", "work", "work"]
+    with database.write() as connection:
+        complete(connection, next(job for job in taken if job.kind == "work"))
+    assert (one := claim_one("w9")) is not None
+    assert one.kind == "work"
+    assert claim_one("w10") is None
+
+
+def test_a_worker_leaves_a_full_kind_alone(database: Database) -> None:
+    held = submit(database)
+    assert take(database) is not None
+    waiting = submit(database)
+    done = run_once(database, Kind(lambda context: None, most_at_once=1), waiting)
+    assert done.state is JobState.QUEUED
+    with database.write() as connection:
+        complete(connection, look(database, held))
+    assert (
+        run_once(database, Kind(finish_with_commit, most_at_once=1), waiting).state
+        is JobState.COMPLETED
+    )
 
 
 def test_racing_workers_never_get_the_same_job(database: Database) -> None:

@@ -272,7 +272,9 @@ def test_buckets_are_cumulative_and_end_at_the_count(story: Story) -> None:
         if name == "sopilot_job_duration_seconds_bucket":
             given = dict(labels)
             found.setdefault(given["job_type"], []).append((float(given["le"]), value))
-    assert set(found) == {"ingest", "score", "training"}
+    assert set(found) == {
+        "ingest", "score", "training", "incident", "vigil_index", "vigil_detect", "vigil_texts",
+    }  # fmt: skip
     for kind, pairs in found.items():
         values = [value for _, value in sorted(pairs)]
         assert values == sorted(values)

@@ -33,8 +33,10 @@ from sopilot.runtime import Runtime, close_runtime
 from sopilot.store.vector_server import VectorServer
 from sopilot.vigil import jobs as vigil_jobs
 from sopilot.vigil import queries as vigil
+from sopilot.vigil.add import INDEX_KIND
 from sopilot.vigil.rebuild import rebuild_chunks
 from sopilot.vigil.retention import expire
+from sopilot.worker import kinds_of
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +314,33 @@ def test_a_model_puts_moments_in_order_by_what_they_show(
     told = client.post("/vigil/query", json={"question": "Where is a crate?", "top_k": 1}).json()
     assert told["answer"] == "A red crate. [E1]"
     assert told["evidence"][0]["start_sec"] == 9.0
+
+
+def test_stages_and_model_calls_are_counted(opened: Open, clips: dict[str, Path]) -> None:
+    script = Script(
+        lambda asked: answers_with(asked, {"sentences": [("A crate.", None)]}), wants_schema=True
+    )
+    runtime, client = opened(script, vigil_rerank_count=2, vlm_concurrency=1)
+    put_talk(client, indexed(runtime, client, clips["yard"]), CRATES)
+    script.faults += ["foreign"] * 2
+    order = {"question": "Where is a crate?", "top_k": 2}
+    client.post("/vigil/query", json=order).raise_for_status()
+    told = client.get("/metrics").text
+    stages = ("index_describe", "index_store", "search", "rerank", "answer")
+    for stage in stages:
+        assert f'sopilot_vigil_stage_seconds_count{{stage="{stage}"}} 1.0' in told
+    for purpose, outcome in (("rerank", "answered"), ("rerank", "failed"), ("answer", "answered")):
+        labels = f'{{outcome="{outcome}",purpose="{purpose}"}}'
+        assert f"sopilot_model_calls_total{labels} 1.0" in told
+    assert 'sopilot_vigil_index_jobs_total{status="completed"} 1.0' in told
+    assert 'sopilot_queue_depth{queue_name="vigil_detect"} 0.0' in told
+
+
+def test_no_more_videos_are_indexed_at_once_than_the_setting_says(
+    opened: Open, clips: dict[str, Path]
+) -> None:
+    runtime, _ = opened(vigil_concurrent_indexing=2)
+    assert kinds_of(runtime)[INDEX_KIND].most_at_once == 2
 
 
 def test_what_a_model_cannot_judge_keeps_its_place_and_is_told(

@@ -124,6 +124,8 @@ SHOWN = {
     "text_embedding_api_key": f"{MEANING}::test_the_key_is_sent",
     "text_embedding_query_prefix": f"{MEANING}::test_a_query_has_a_prefix_of_its_own",
     "text_embedding_passage_prefix": f"{MEANING}::test_another_model_sees_only_what_it_made",
+    "vigil_concurrent_indexing": f"{VIGIL}::"
+    "test_no_more_videos_are_indexed_at_once_than_the_setting_says",
     "vigil_rerank_count": f"{VIGIL}::test_a_model_puts_moments_in_order_by_what_they_show",
     "still_backend": "ml/test_image_text.py::"
     "test_words_find_the_chunk_whose_pictures_fit_them_best",

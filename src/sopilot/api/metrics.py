@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from sopilot import __version__
 from sopilot.api.health import embedder_name, embedder_stats
+from sopilot.incidents.submit import INCIDENT_KIND
 from sopilot.jobs.queries import busy_workers, count_jobs, state_label
 from sopilot.jobs.records import JobState
 from sopilot.library.add import INGEST_KIND
@@ -32,12 +33,23 @@ from sopilot.sop.evaluate import SCORE_KIND
 from sopilot.sop.training import TRAINING_KIND
 from sopilot.sop.training_queries import TrainingCount, count_trainings
 from sopilot.store.tallies import BOUNDS_SEC, Figures, Tally, read_tallies
+from sopilot.vigil.add import INDEX_KIND
+from sopilot.vigil.events import DETECT_KIND
+from sopilot.vigil.meaning import MEANING_KIND
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_TASKS = 100
 """Tasks with a series of their own; the clips of all others are summed under an empty task_id."""
 
-_QUEUES = {"ingest": INGEST_KIND, "score": SCORE_KIND, "training": TRAINING_KIND}
+_QUEUES = {
+    "ingest": INGEST_KIND,
+    "score": SCORE_KIND,
+    "training": TRAINING_KIND,
+    "incident": INCIDENT_KIND,
+    "vigil_index": INDEX_KIND,
+    "vigil_detect": DETECT_KIND,
+    "vigil_texts": MEANING_KIND,
+}
 _TRIGGERS = ("manual", "nightly")
 _ENDS = ("completed", "failed", "cancelled", "skipped")
 
@@ -77,12 +89,15 @@ class _Figures(Collector):
         reading = _read(self._runtime)
         yield _job_totals("ingest", INGEST_KIND, reading.tallies)
         yield _job_totals("score", SCORE_KIND, reading.tallies)
+        for name in ("incident", "vigil_index", "vigil_detect", "vigil_texts"):
+            yield _job_totals(name, _QUEUES[name], reading.tallies)
         yield _training_totals(reading.trainings)
         yield from _durations(reading.tallies)
         yield _per_queue("sopilot_queue_depth", "Jobs that wait for a worker.", reading.waiting)
         yield _per_queue(
             "sopilot_active_workers", "Workers that are busy with a job.", reading.busy
         )
+        yield _model_calls(reading.tallies)
         clips = GaugeMetricFamily(
             "sopilot_video_clips_total",
             f"Clips of ready videos; tasks beyond {MOST_TASKS} under an empty task_id.",
@@ -142,6 +157,25 @@ def _durations(tallies: Tallies) -> Iterator[Metric]:
         Tally.FEATURE_SECONDS,
         tallies[Tally.FEATURE_SECONDS],
     )
+    yield _histogram(
+        "sopilot_vigil_stage_seconds",
+        "Parts of indexing, of answering a question, and of looking for an event.",
+        "stage",
+        Tally.VIGIL_SECONDS,
+        tallies[Tally.VIGIL_SECONDS],
+    )
+
+
+def _model_calls(tallies: Tallies) -> Metric:
+    family = CounterMetricFamily(
+        "sopilot_model_calls",
+        "Questions to a model; failed ones after their last attempt.",
+        labels=["purpose", "outcome"],
+    )
+    for label, figures in tallies[Tally.MODEL_CALLS].items():
+        purpose, _, outcome = label.rpartition(" ")
+        family.add_metric([purpose, outcome], figures.count)
+    return family
 
 
 def _histogram(

@@ -432,6 +432,13 @@ class Settings(BaseSettings):
         description="Searches and questions at the same time; more of them wait or get 503.",
     )
 
+    vigil_concurrent_indexing: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Videos that are indexed at the same time by all workers together; 0 = as many "
+        "as there are workers.",
+    )
     vigil_rerank_count: int = Field(
         default=20,
         ge=0,

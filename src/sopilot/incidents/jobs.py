@@ -17,6 +17,7 @@ from sopilot.incidents import queries
 from sopilot.incidents.analyze import analyse
 from sopilot.incidents.annotate import annotate_incident
 from sopilot.incidents.case import open_case, release_pictures, with_keyframes
+from sopilot.incidents.record import asked_counts_of
 from sopilot.incidents.schemas import LogEvent, Status
 from sopilot.incidents.submit import queue_analysis
 from sopilot.jobs.context import JobContext
@@ -27,6 +28,7 @@ from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
+from sopilot.store.tallies import count_model_calls
 from sopilot.vlm.open import open_client
 
 
@@ -50,6 +52,8 @@ def analyse_incident(runtime: Runtime, context: JobContext) -> None:
                 frame_count=case.frame_count,
             )
             annotate_incident(connection, incident_id)
+            answered, failed = asked_counts_of(found.analysis)
+            count_model_calls(connection, "incident", answered=answered, failed=failed)
             release_pictures(runtime, connection, case.sha256)
             detail = {"has_event": bool(found.events), "events_found": len(found.events)}
             queries.add_log(

@@ -5,7 +5,7 @@ What every way of looking at a video writes down; reports and the replay read it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sopilot.core.timespan import TimeSpan
@@ -13,7 +13,7 @@ from sopilot.incidents.case import Case
 from sopilot.incidents.look import Looked
 from sopilot.incidents.passes import PassSetting
 from sopilot.incidents.schemas import Domain, FoundEvent, Label, TimelineWindow
-from sopilot.vlm.answers import WindowAnswer, answer_record
+from sopilot.vlm.answers import WindowAnswer, answer_of, answer_record, asked_counts
 from sopilot.vlm.conclude import ENTER, Detected
 
 ANALYSIS_VERSION = 1
@@ -101,6 +101,17 @@ def _line(answer: WindowAnswer, events: Sequence[Detected | FoundEvent]) -> Time
         risk=answer.risk,
         event_type=kind,
     )
+
+
+def asked_counts_of(analysis: Mapping[str, Any]) -> tuple[int, int]:
+    """How many windows a model answered in all passes, and how many questions got no answer; of
+    an analysis without a model, none."""
+    answers = [
+        answer_of(record)
+        for done in analysis.get("passes", ())
+        for record in (*done.get("windows", ()), *done.get("finer", ()))
+    ]
+    return asked_counts(answers)
 
 
 def pass_records(

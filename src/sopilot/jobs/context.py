@@ -74,11 +74,13 @@ OnFailure = Callable[[Connection, Job, SopilotError], None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a worker does with a kind of job; max_attempts caps what the row says."""
+    """What a worker does with a kind of job; max_attempts caps what the row says. most_at_once: of
+    all workers together, None = as many as there are workers."""
 
     handler: Handler
     on_failure: OnFailure | None = None
     max_attempts: int | None = None
+    most_at_once: int | None = None
 
 
 @dataclass(slots=True)

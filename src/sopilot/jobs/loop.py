@@ -30,6 +30,7 @@ from sopilot.jobs.queries import (
     fail,
     get_job,
     has_ready,
+    open_kinds,
     release,
     request_cancel,
     running_leases,
@@ -200,11 +201,12 @@ class _Worker:
     def work_once(self) -> bool:
         """Recover what vanished workers left, then work on one job; whether there was one."""
         self.recover_lost()
-        names = [*self.kinds]
+        limits = {name: kind.most_at_once for name, kind in self.kinds.items()}
         with self.database.read() as connection:
-            if not has_ready(connection, names, self.queue):
+            if not has_ready(connection, open_kinds(connection, limits), self.queue):
                 return False
         with self.database.write() as connection:
+            names = open_kinds(connection, limits, will_claim=True)
             job = claim(connection, self.owner, self.lease_sec, kinds=names, queue=self.queue)
         if job is None:
             return False

@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Update, and_, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Update,
+    and_,
+    func,
+    select,
+    text,
+    update,
+)
 
 from sopilot.core.errors import JobCancelled, JobFinished, JobNotFound, LeaseLost, SopilotError
 from sopilot.jobs.records import END_STATES, Job, JobState, job_of
@@ -20,6 +30,7 @@ from sopilot.store.tables import jobs
 from sopilot.store.tallies import Tally, count, observe
 from sopilot.store.times import after_text, now_text, seconds_between
 
+_CLAIM_LOCK = 0x6A_6F_62_73  # any fixed number: who claims a job of a limited kind waits for it
 _NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 _NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_details": None}
 
@@ -97,6 +108,21 @@ def is_waiting(connection: Connection, kind: str) -> bool:
     """Is a job of this kind queued?"""
     query = select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.state == JobState.QUEUED).limit(1)
     return connection.execute(query).first() is not None
+
+
+def open_kinds(
+    connection: Connection, limits: Mapping[str, int | None], *, will_claim: bool = False
+) -> list[str]:
+    """The kinds of which another job may run now. limits: per kind, how many at once; None = any.
+
+    will_claim: nobody else takes a job of a limited kind before this transaction ends.
+    """
+    if all(limit is None for limit in limits.values()):
+        return [*limits]
+    if will_claim and connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CLAIM_LOCK})
+    running = busy_workers(connection)
+    return [kind for kind, most in limits.items() if most is None or running.get(kind, 0) < most]
 
 
 def has_ready(connection: Connection, kinds: Sequence[str], queue: str) -> bool:

@@ -29,12 +29,15 @@ class Tally(StrEnum):
     ALIGNMENT_SECONDS = "alignment_seconds"  # trainee against golds; label: device
     FEATURE_SECONDS = "feature_seconds"  # the pass that makes features; label: embedder
     EMBEDDER = "embedder"  # label: request, primary, fallback, capsule
+    VIGIL_SECONDS = "vigil_seconds"  # label: stage
+    MODEL_CALLS = "model_calls"  # questions to a model; label: purpose and answered or failed
 
 
 BOUNDS_SEC: Mapping[Tally, tuple[float, ...]] = {
     Tally.JOB_SECONDS: (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
     Tally.ALIGNMENT_SECONDS: (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0),
     Tally.FEATURE_SECONDS: (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0),
+    Tally.VIGIL_SECONDS: (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0),
 }
 """Upper bounds of the buckets, those of the older product; longer ones count beyond the last."""
 
@@ -56,9 +59,18 @@ class Figures:
         return sums
 
 
-def count(connection: Connection, tally: Tally, label: str) -> None:
-    """Count one occurrence, in the caller's transaction."""
-    _add(connection, tally, label, None, 0.0)
+def count(connection: Connection, tally: Tally, label: str, number: int = 1) -> None:
+    """Count occurrences, in the caller's transaction."""
+    if number > 0:
+        _add(connection, tally, label, None, 0.0, number)
+
+
+def count_model_calls(
+    connection: Connection, purpose: str, *, answered: int, failed: int = 0
+) -> None:
+    """Count questions to a model. purpose: a short word such as `answer`."""
+    count(connection, Tally.MODEL_CALLS, f"{purpose} answered", answered)
+    count(connection, Tally.MODEL_CALLS, f"{purpose} failed", failed)
 
 
 def observe(connection: Connection, tally: Tally, label: str, seconds: float) -> None:
@@ -69,12 +81,19 @@ def observe(connection: Connection, tally: Tally, label: str, seconds: float) ->
 
 
 def _add(
-    connection: Connection, tally: Tally, label: str, bound: float | None, seconds: float
+    connection: Connection,
+    tally: Tally,
+    label: str,
+    bound: float | None,
+    seconds: float,
+    number: int = 1,
 ) -> None:
     values = {"tally": str(tally), "label": label, "bound": bound}
-    statement = insert(tallies).values(**values, count=1, total_sec=seconds).returning(tallies.c.id)
-    number: int = connection.execute(statement).scalar_one()
-    if number % FOLD_EVERY == 0:
+    statement = (
+        insert(tallies).values(**values, count=number, total_sec=seconds).returning(tallies.c.id)
+    )
+    row_id: int = connection.execute(statement).scalar_one()
+    if row_id % FOLD_EVERY == 0:
         fold(connection)
 
 

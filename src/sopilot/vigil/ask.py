@@ -19,6 +19,7 @@ from sopilot.embed.look import decoded
 from sopilot.embed.stills import StillEmbedder
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
+from sopilot.store.tallies import Tally, count_model_calls, observe
 from sopilot.store.vectors import Collection, PointName
 from sopilot.text.stop import content_words
 from sopilot.vigil import queries
@@ -263,6 +264,7 @@ def ask(
         latency_sec=round(time.perf_counter() - begun, 4),
     )
     with runtime.database.write() as connection:
+        _count(connection, result, made, verdicts)
         row = queries.insert_answer(connection, made, requested_by=by.name)
         record(
             connection,
@@ -276,6 +278,28 @@ def ask(
             },
         )
     return row
+
+
+def _count(
+    connection: Connection,
+    result: SearchResult,
+    made: NewAnswer,
+    verdicts: Sequence[Mapping[str, Any]],
+) -> None:
+    """Count what an answer took, for the metrics."""
+    stages = dict(result.found.timings_sec)
+    reranked_sec = stages.pop("rerank", None)
+    observe(connection, Tally.VIGIL_SECONDS, "search", sum(stages.values()))
+    if reranked_sec is not None:
+        observe(connection, Tally.VIGIL_SECONDS, "rerank", reranked_sec)
+        failed = sum(item["probability"] is None for item in verdicts)
+        count_model_calls(connection, "rerank", answered=len(verdicts) - failed, failed=failed)
+    observe(connection, Tally.VIGIL_SECONDS, "answer", made.latency_sec)
+    if made.raw is not None and "parts" in made.raw:
+        has_failed = "error" in made.raw
+        count_model_calls(
+            connection, "answer", answered=int(not has_failed), failed=int(has_failed)
+        )
 
 
 @contextmanager

@@ -117,6 +117,7 @@ class Detection:
     """What a detector found in one video. unchecked: (span, code) that nobody looked at.
 
     checked_sec: seconds that were looked at; the hours that false alarms are divided by.
+    answered_count, failed_count: questions to a model.
     """
 
     events: tuple[FoundEvent, ...]
@@ -125,6 +126,8 @@ class Detection:
     model_version: str | None = None
     prompt_version: str | None = None
     analysis: Mapping[str, Any] | None = None
+    answered_count: int = 0
+    failed_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
+from sopilot.store.tallies import Tally, count_model_calls, observe
 from sopilot.store.times import now_text
 from sopilot.vigil import event_queries, queries
 from sopilot.vigil.add import queue_waiting, state_before
@@ -44,6 +46,7 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         task = library.task_number(connection, video.task_id)
         queries.update_footage(connection, video_id, state=str(IndexState.INDEXING))
     stills = runtime.stills
+    begun = time.monotonic()
     index = build_index(
         video_id,
         read_report(report_file(runtime, video)),
@@ -53,8 +56,10 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         context.progress,
     )
     collection = collection_of(stills)
+    described = time.monotonic()
     try:
         store_index(runtime, collection, footage, task, index)
+        stored = time.monotonic()
         with context.commit() as connection:
             queries.get_footage(connection, video_id)
             queries.replace_chunks(connection, video_id, index.chunks)
@@ -72,6 +77,8 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
                 indexed_at=now_text(),
             )
             request_vectors(runtime, connection)
+            observe(connection, Tally.VIGIL_SECONDS, "index_describe", described - begun)
+            observe(connection, Tally.VIGIL_SECONDS, "index_store", stored - described)
             detail = {"counts": index.counts, "covered_sec": index.covered_sec}
             record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
     except BaseException:
@@ -130,6 +137,7 @@ def detect_events(runtime: Runtime, context: JobContext) -> None:
         footage = queries.find_footage(connection, run.video_id)
         event_queries.update_run(connection, run_id, state=str(RunState.RUNNING))
     domain = Domain.GENERIC if footage is None else footage.domain
+    begun = time.monotonic()
     with workplace(runtime, context.job, "detect") as folder:
         task = Task(runtime, definition, video, domain, folder, context.progress)
         found = detector_of(definition.method)(task)
@@ -137,6 +145,10 @@ def detect_events(runtime: Runtime, context: JobContext) -> None:
         run = event_queries.get_run(connection, run_id)
         event_queries.store_detection(connection, run, definition.method, found)
         events = event_queries.events_of_run(connection, run_id)
+        observe(connection, Tally.VIGIL_SECONDS, "detect", time.monotonic() - begun)
+        count_model_calls(
+            connection, "detect", answered=found.answered_count, failed=found.failed_count
+        )
         if runtime.settings.webhook_url:
             alert(connection, definition, events, datetime.now().astimezone())
         record(

@@ -21,7 +21,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.media.keyframes import StripFile
 from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vigil.event_schemas import DefinitionRow, Detection, FoundEvent
-from sopilot.vlm.answers import answer_record, unchecked_spans
+from sopilot.vlm.answers import answer_record, asked_counts, unchecked_spans
 from sopilot.vlm.client import Reply
 from sopilot.vlm.conclude import ENTER, conclude
 from sopilot.vlm.detect import Asker, Guide, Pace, Reading, ask_windows
@@ -134,6 +134,7 @@ def detect_zero_shot(
         model,
         prompt_version(definition),
         {"answers": [answer_record(answer) for answer in answers]},
+        *asked_counts(answers),
     )
 
 

@@ -5,7 +5,7 @@ Made by `vlm.detect`; `vlm.conclude` turns them into events without a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -65,6 +65,13 @@ def answer_of(record: Mapping[str, Any]) -> WindowAnswer:
     values["frames"] = tuple(ShownFrame(**frame) for frame in values["frames"])
     values["likeness"] = tuple((int(i), float(w)) for i, w in values["likeness"])
     return WindowAnswer(**values)
+
+
+def asked_counts(answers: Iterable[WindowAnswer]) -> tuple[int, int]:
+    """How many windows were answered, and how many questions got no answer."""
+    asked = [answer for answer in answers if answer.attempts > 0]
+    answered = sum(answer.is_checked for answer in asked)
+    return answered, len(asked) - answered
 
 
 def unchecked_spans(answers: Sequence[WindowAnswer]) -> list[tuple[TimeSpan, str]]:
