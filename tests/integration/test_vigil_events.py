@@ -119,7 +119,10 @@ def test_an_event_in_plain_words_is_found_where_it_is(
             assert shown.time_sec == pytest.approx(burned, abs=0.06)
         assert "red paint" in asked.prompt
         assert "The yard is empty." in asked.prompt
-    assert len(client.get("/vigil/events", params={"status": "new"}).json()["events"]) == 2
+    queue = client.get("/vigil/events", params={"status": "new"}).json()
+    assert (len(queue["events"]), queue["total"]) == (2, 2)
+    rest = client.get("/vigil/events", params={"limit": 1, "offset": 1}).json()
+    assert (rest["events"], rest["total"]) == (queue["events"][1:], 2)
 
 
 def test_without_a_model_nobody_looked(opened: Open, clips: dict[str, Path]) -> None:

@@ -180,6 +180,11 @@ class VigilEvents(BaseModel):
     )
 
 
+class VigilEventPage(BaseModel):
+    events: list[VigilEvent]
+    total: int
+
+
 class ReviewBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

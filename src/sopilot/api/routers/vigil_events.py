@@ -27,6 +27,7 @@ from sopilot.api.schemas_vigil_events import (
     StatusName,
     ThresholdProposal,
     VigilEvent,
+    VigilEventPage,
     VigilEvents,
     definition_shape,
     diff_shape,
@@ -198,7 +199,9 @@ def list_events(
     status: StatusName | None = None,
     camera_id: Camera = None,
     min_conf: Annotated[float | None, Query(ge=0, le=1)] = None,
-) -> VigilEvents:
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Offset = 0,
+) -> VigilEventPage:
     """Of all videos; the review queue with `status=new`."""
     with runtime.database.read() as connection:
         rows = events.events_of(
@@ -208,7 +211,8 @@ def list_events(
             camera_id=camera_id,
             least_confidence=min_conf,
         )
-    return VigilEvents(events=[event_shape(row) for row in rows], not_checked=[])
+    shown = rows[offset : offset + limit]
+    return VigilEventPage(events=[event_shape(row) for row in shown], total=len(rows))
 
 
 @router.get(
