@@ -28,8 +28,8 @@ from sopilot.runtime import Runtime, close_runtime
 from sopilot.sop.tasks import task_opener
 from sopilot.vigil import queries
 from sopilot.vigil.add import Order, add_footage_file, request_index
-from sopilot.vigil.ask import search
 from sopilot.vigil.scope import Scope
+from sopilot.vigil.search import search
 from tests.integration.service_parts import open_test_runtime, work
 from tests.integration.vigil_parts import write_footage
 

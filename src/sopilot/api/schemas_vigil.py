@@ -14,10 +14,10 @@ from sopilot.api.uploads import Label, none_if_blank
 from sopilot.core.timespan import TimeSpan
 from sopilot.library.annotations import Annotation
 from sopilot.vigil.add import Order
-from sopilot.vigil.ask import LikeMoment, SearchResult
 from sopilot.vigil.passages import texts_of, why_relevant
 from sopilot.vigil.schemas import AnswerRow, Domain, FootageRow, RuleRow
 from sopilot.vigil.scope import Scope, TimeOfDay
+from sopilot.vigil.search import LikeMoment, SearchResult
 
 VideoName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,36}$")]
 

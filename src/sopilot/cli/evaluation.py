@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sopilot.cli.output import write_json
+from sopilot.cli.options import DataDir
+from sopilot.cli.output import ExitCode, note, write_json
 
 app = typer.Typer(help="Figures of findings against truth.", no_args_is_help=True)
 
@@ -38,15 +39,35 @@ def detection(
 @app.command("retrieval")
 def retrieval(
     questions: Annotated[
-        Path,
-        typer.Argument(help="`{questions: [{question, ranked, truth}]}` of moments with times."),
+        Path, typer.Argument(help="`{questions: [{question, truth, ranked}], floors}`.")
     ],
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask the installation, with search and answer.")
+    ] = False,
     least_tiou: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Overlap from which a moment is a hit.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0.01, max=1.0, help="Overlap of a hit, in place of the file's."),
+    ] = None,
     json_target: Annotated[str, typer.Option("--json", help="PATH, or - for stdout.")] = "-",
+    data_dir: DataDir = None,
 ) -> None:
-    """Recall as hit rate and as coverage, MRR, nDCG, R1 by overlap."""
-    from sopilot.evaluation.files import retrieval_figures
+    """Recall as hit rate and as coverage, MRR, mAP, nDCG, R1 by overlap; of answers abstention and
+    faithfulness. Exit 3 where a floor of the file is not reached."""
+    from sopilot.evaluation.files import read_questions, retrieval_figures
 
-    write_json(retrieval_figures(questions, least_tiou), json_target)
+    asked = read_questions(questions)
+    if least_tiou is not None:
+        asked = asked.model_copy(update={"least_tiou": least_tiou})
+    if ask:
+        from sopilot.cli.asking import answered_by_installation
+        from sopilot.cli.local import opened
+        from sopilot.core.config import load_settings
+
+        with opened(load_settings(data_dir=data_dir)) as runtime:
+            asked = answered_by_installation(runtime, asked)
+    figures = retrieval_figures(asked)
+    write_json(figures, json_target)
+    for text in figures["missed_floors"]:
+        note(text)
+    if figures["missed_floors"]:
+        raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -136,7 +136,7 @@ def search(
     from sopilot.cli.local import opened
     from sopilot.core.config import load_settings
     from sopilot.core.errors import InputError
-    from sopilot.vigil import ask as footage
+    from sopilot.vigil import search as footage
     from sopilot.vigil.scope import Scope
 
     _quiet()

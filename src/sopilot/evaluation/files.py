@@ -16,6 +16,7 @@ from sopilot.core.errors import InputError
 from sopilot.core.rates import Share
 from sopilot.core.records import plain
 from sopilot.core.timespan import TimeSpan, union
+from sopilot.evaluation.answers import AnsweredQuestion, abstention, answer_rate, faithfulness
 from sopilot.evaluation.calibration import brier_score, calibration_error
 from sopilot.evaluation.detection import (
     LEAST_TIOU,
@@ -35,6 +36,7 @@ from sopilot.evaluation.retrieval import (
     first_rank_at,
     hit_rate_at,
     judge,
+    mean_average_precision,
     mean_first_tiou,
     mean_reciprocal_rank,
     ndcg_at,
@@ -86,7 +88,9 @@ class _Truth(BaseModel):
     videos: dict[str, list[_Event]]
 
 
-class _Moment(BaseModel):
+class AskedMoment(BaseModel):
+    """A span of a video. grade: how relevant a true one is."""
+
     model_config = ConfigDict(extra="ignore")
 
     video: str
@@ -95,18 +99,58 @@ class _Moment(BaseModel):
     grade: float = Field(default=1.0, gt=0)
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class Like(BaseModel):
+    """A moment whose look is searched, in place of words. video: id, uid or file name."""
 
-    question: str
-    ranked: list[_Moment]
-    truth: list[_Moment]
-
-
-class _Questions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    questions: list[_Question] = Field(min_length=1)
+    video: str
+    time_sec: float = Field(ge=0)
+
+
+class AskedQuestion(BaseModel):
+    """A question with its truth, and what was found for it. camera_id, span: where it is asked.
+
+    ranked: None = an installation is to be asked. sentences: of the answer, the moments that each
+    cites; None = nobody was asked to answer.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = ""
+    like: Like | None = None
+    camera_id: str | None = None
+    span: tuple[float, float] | None = None
+    ranked: list[AskedMoment] | None = None
+    sentences: list[list[AskedMoment]] | None = None
+    truth: list[AskedMoment]
+
+
+class Floors(BaseModel):
+    """Figures that must at least be reached; those of no name here may be anything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hit_rate: dict[str, float] = Field(default_factory=dict)
+    coverage: dict[str, float] = Field(default_factory=dict)
+    first: dict[str, float] = Field(default_factory=dict)
+    mrr: float = 0.0
+    mean_average_precision: float = 0.0
+    abstention: float = 0.0
+    answer_rate: float = 0.0
+    faithfulness: float = 0.0
+
+
+class QuestionSet(BaseModel):
+    """A file of questions. about: what the footage is, for people. least_tiou: overlap from which a
+    found moment is a true one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    about: str = ""
+    least_tiou: float = Field(default=0.5, gt=0, le=1)
+    questions: list[AskedQuestion] = Field(min_length=1)
+    floors: Floors = Field(default_factory=Floors)
 
 
 def detection_figures(
@@ -137,23 +181,66 @@ def detection_figures(
     }
 
 
-def retrieval_figures(path: Path, least_tiou: float = 0.5) -> dict[str, Any]:
-    """The figures of answered questions, JSON-ready. Raises InputError."""
+def read_questions(path: Path) -> QuestionSet:
+    """A file of questions. Raises InputError."""
+    return _read(path, QuestionSet)
+
+
+def retrieval_figures(asked: QuestionSet) -> dict[str, Any]:
+    """The figures of questions and what was found for them, JSON-ready; `missed_floors` names what
+    the set demands and is not reached. Raises InputError for a question nothing is told of."""
+    for place, item in enumerate(asked.questions):
+        if item.ranked is None:
+            raise InputError(
+                f"question {place} ({item.question[:60]!r}) has no `ranked`; add what was found, "
+                "or ask an installation with --ask"
+            )
     questions = [
-        Grounding(item.question, _moments(item.ranked), _moments(item.truth))
-        for item in _read(path, _Questions).questions
+        Grounding(item.question, _moments(item.ranked or ()), _moments(item.truth))
+        for item in asked.questions
     ]
-    judged = [judge(question, least_tiou) for question in questions]
-    return {
+    judged = [judge(question, asked.least_tiou) for question in questions]
+    figures: dict[str, Any] = {
         "question_count": len(questions),
-        "least_tiou": least_tiou,
+        "least_tiou": asked.least_tiou,
         "hit_rate": {str(k): _share(hit_rate_at(judged, k)) for k in RANKS},
         "coverage": {str(k): coverage_at(judged, k) for k in RANKS},
         "ndcg": {str(k): ndcg_at(judged, k) for k in RANKS},
         "mrr": mean_reciprocal_rank(judged),
         "first": {str(tiou): _share(first_rank_at(questions, tiou)) for tiou in TIOUS},
         "mean_first_tiou": mean_first_tiou(questions),
+        "mean_average_precision": mean_average_precision(judged),
     }
+    answered = [
+        AnsweredQuestion(
+            item.question, _moments(item.truth), tuple(_moments(own) for own in item.sentences)
+        )
+        for item in asked.questions
+        if item.sentences is not None
+    ]
+    if answered:
+        figures |= {
+            "answered_count": len(answered),
+            "abstention": _share(abstention(answered)),
+            "answer_rate": _share(answer_rate(answered)),
+            "faithfulness": _share(faithfulness(answered)),
+        }
+    return figures | {"missed_floors": _missed(figures, asked.floors)}
+
+
+def _missed(figures: Mapping[str, Any], floors: Floors) -> list[str]:
+    """In words, each figure below its floor; one that was not measured is below any."""
+    missed = []
+    for name, floor in floors.model_dump().items():
+        demanded = floor if isinstance(floor, dict) else {"": floor}
+        for key, least in demanded.items():
+            found = figures.get(name)
+            value = found.get(key) if key and found is not None else found
+            value = value["ratio"] if isinstance(value, dict) else value
+            if least > 0.0 and (value is None or value < least):
+                label = f"{name}@{key}" if key else name
+                missed.append(f"{label} is {value}, at least {least} is demanded")
+    return missed
 
 
 def _video(path: Path, known: Mapping[str, list[_Event]], truth: Path) -> VideoEvents:
@@ -185,7 +272,7 @@ def _events(items: Sequence[_Event], path: Path) -> tuple[TimedEvent, ...]:
     return tuple(found)
 
 
-def _moments(items: Sequence[_Moment]) -> tuple[Moment, ...]:
+def _moments(items: Sequence[AskedMoment]) -> tuple[Moment, ...]:
     return tuple(
         Moment(item.video, TimeSpan(item.start_sec, item.end_sec), item.grade) for item in items
     )

@@ -128,6 +128,20 @@ def ndcg_at(questions: Sequence[Judged], k: int) -> float | None:
     )
 
 
+def mean_average_precision(questions: Sequence[Judged]) -> float | None:
+    """Mean over the questions of the precision at each relevant item's rank, 0 for one not found.
+
+    None of nothing. Source: Manning, Raghavan & Schutze 2008, 8.4.
+    """
+
+    def average(own: Judged) -> float:
+        ranks = [rank for rank, gain in enumerate(own.gains, 1) if gain > 0]
+        precisions = [place / rank for place, rank in enumerate(ranks, 1)]
+        return math.fsum(precisions) / len(own.grades)
+
+    return _mean(questions, average)
+
+
 def first_rank_at(questions: Sequence[Grounding], least_tiou: float) -> Share:
     """R1@tIoU: questions whose first moment overlaps a true one by at least that.
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sopilot.core.errors import InputError
-from sopilot.evaluation.files import detection_figures, retrieval_figures
+from sopilot.evaluation.files import detection_figures, read_questions, retrieval_figures
 
 
 def written(path: Path, value: Any) -> Path:
@@ -72,10 +72,57 @@ def test_questions_are_judged(tmp_path: Path) -> None:
             ]
         },
     )
-    figures = retrieval_figures(path)
+    figures = retrieval_figures(read_questions(path))
     assert figures["hit_rate"]["1"]["ratio"] == pytest.approx(1 / 3)
     assert figures["hit_rate"]["5"]["ratio"] == pytest.approx(2 / 3)
     assert figures["mrr"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert figures["mean_average_precision"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert figures["missed_floors"] == []
+    assert "abstention" not in figures
+
+
+def test_answers_are_judged_and_floors_are_held_against_them(tmp_path: Path) -> None:
+    """Two answerable, one answered; of its sentences one cites what is not so. Two unanswerable,
+    one abstained; the other's sentence cannot be faithful."""
+    true = {"video": "a", "start_sec": 5.0, "end_sec": 10.0}
+    near = {"video": "a", "start_sec": 9.0, "end_sec": 12.0}
+    other = {"video": "b", "start_sec": 5.0, "end_sec": 10.0}
+    path = written(
+        tmp_path / "q.json",
+        {
+            "questions": [
+                {"ranked": [], "truth": [true], "sentences": [[near], [true, other]]},
+                {"ranked": [], "truth": [true], "sentences": []},
+                {"ranked": [], "truth": [], "sentences": []},
+                {"ranked": [], "truth": [], "sentences": [[true]]},
+            ],
+            "floors": {
+                "abstention": 0.5, "answer_rate": 0.6, "faithfulness": 0.3, "hit_rate": {"5": 0.1},
+            },
+        },
+    )  # fmt: skip
+    figures = retrieval_figures(read_questions(path))
+    assert figures["abstention"]["ratio"] == 0.5
+    assert figures["answer_rate"]["ratio"] == 0.5
+    assert figures["faithfulness"]["ratio"] == pytest.approx(1 / 3)
+    assert figures["missed_floors"] == [
+        "hit_rate@5 is 0.0, at least 0.1 is demanded",
+        "answer_rate is 0.5, at least 0.6 is demanded",
+    ]
+
+
+def test_a_floor_of_what_was_not_measured_is_missed(tmp_path: Path) -> None:
+    question = {"ranked": [], "truth": []}
+    path = written(tmp_path / "q.json", {"questions": [question], "floors": {"abstention": 0.1}})
+    assert retrieval_figures(read_questions(path))["missed_floors"] == [
+        "abstention is None, at least 0.1 is demanded"
+    ]
+
+
+def test_a_question_nobody_was_asked_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "q.json", {"questions": [{"question": "where?", "truth": []}]})
+    with pytest.raises(InputError, match=r"question 0 .*--ask"):
+        retrieval_figures(read_questions(path))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sopilot.evaluation.retrieval import (
     first_rank_at,
     hit_rate_at,
     judge,
+    mean_average_precision,
     mean_first_tiou,
     mean_reciprocal_rank,
     ndcg_at,
@@ -30,6 +31,12 @@ FIRST = Judged("first", ("a", None), {"a": 1.0})
 NEVER = Judged("never", (None, None), {"a": 1.0})
 UNANSWERABLE = Judged("unanswerable", (None,), {})
 QUESTIONS = [BOTH, FIRST, NEVER, UNANSWERABLE]
+
+
+def test_average_precision_is_of_the_ranks_of_what_is_relevant() -> None:
+    found = mean_average_precision(QUESTIONS)
+    assert found == pytest.approx(((1 / 2 + 2 / 4) / 2 + 1.0 + 0.0) / 3)
+    assert mean_average_precision([UNANSWERABLE]) is None
 
 
 @pytest.mark.parametrize(

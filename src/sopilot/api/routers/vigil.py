@@ -40,8 +40,9 @@ from sopilot.api.schemas_vigil import (
 from sopilot.core.errors import InputError
 from sopilot.vigil import queries, retention
 from sopilot.vigil.add import cancel_index, delete_footage, request_index
-from sopilot.vigil.ask import ask, judge, search
+from sopilot.vigil.ask import ask, judge
 from sopilot.vigil.schemas import Domain, IndexState
+from sopilot.vigil.search import search
 from sopilot.vigil.transcript import transcript_of
 
 router = APIRouter(prefix="/vigil", tags=["vigil"], route_class=GuardedRoute)
