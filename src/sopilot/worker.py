@@ -26,6 +26,7 @@ from sopilot.library.add import INGEST_KIND
 from sopilot.library.annotations import reindex_texts
 from sopilot.library.ingest import fail_video, ingest_video
 from sopilot.library.schemas import VideoRow
+from sopilot.ops.following import watch_follow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.annotate import annotate_gold
 from sopilot.sop.evaluate import SCORE_KIND
@@ -149,6 +150,9 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
         target=watch_retention, args=(runtime, stop), name="retention", daemon=True
     )
     reader = threading.Thread(target=watch_texts, args=(runtime, stop), name="texts", daemon=True)
+    follower = threading.Thread(
+        target=watch_follow, args=(runtime, stop), name="follow", daemon=True
+    )
     try:
         _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
@@ -157,6 +161,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
             clock.start()
             keeper.start()
             reader.start()
+            follower.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -170,7 +175,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     finally:
         if thread is not None and stop.is_set():
             thread.join(settings.webhook_timeout_sec)
-        for other in (clock, keeper, reader):
+        for other in (clock, keeper, reader, follower):
             if other.is_alive():
                 other.join(5.0)
         close_runtime(runtime)

@@ -132,7 +132,7 @@ def test_a_move_that_was_stopped_goes_on(
 ) -> None:
     _fill(database)
     count = 0
-    known = moving._known
+    known = moving.rows_of
 
     def stopping(*given: Any) -> Any:
         nonlocal count
@@ -141,7 +141,7 @@ def test_a_move_that_was_stopped_goes_on(
             raise KeyboardInterrupt
         return known(*given)
 
-    monkeypatch.setattr(moving, "_known", stopping)
+    monkeypatch.setattr(moving, "rows_of", stopping)
     with pytest.raises(KeyboardInterrupt):
         move(database, other)
     count = 7

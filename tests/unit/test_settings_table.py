@@ -23,6 +23,7 @@ SHOWN = {
     "data_dir": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "database_url": "integration/test_migrations.py::"
     "test_opened_database_equals_the_table_definitions",
+    "second_database_url": "integration/test_follow.py::test_workers_apply_and_health_tells",
     "host": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "port": f"{HERE}::test_the_service_listens_and_stores_where_it_is_told",
     "api_key": "unit/api/test_api_auth.py::test_with_a_key_loopback_is_not_enough",

@@ -17,6 +17,7 @@ from sopilot.api.schemas import (
     HealthChecks,
     HealthResponse,
     ReadinessResponse,
+    SecondDatabaseCheck,
     StatusResponse,
 )
 from sopilot.core.errors import ModelError, StoreError
@@ -25,12 +26,15 @@ from sopilot.jobs.queries import count_jobs
 from sopilot.jobs.records import JobState
 from sopilot.library.capsules import Analysed
 from sopilot.runtime import Runtime
+from sopilot.store.follow import state_of
 from sopilot.store.tallies import Figures, Tally, read_tallies
+from sopilot.store.times import now_text, seconds_between
 
 _LEAST_FREE_BYTES = 200 * 1024 * 1024
 _LEAST_READY_BYTES = 16 * 1024 * 1024
 """Below this even a score, which stores little, may fail."""
 _GIGABYTE_BYTES = 1e9
+_LONG_WAIT_SEC = 60.0
 
 
 def embedder_name(runtime: Runtime) -> str:
@@ -100,17 +104,40 @@ def _check_embedder(runtime: Runtime) -> EmbedderCheck:
     return EmbedderCheck(status=status, name=name, failed_over=failed_over)
 
 
+def _check_second(runtime: Runtime) -> SecondDatabaseCheck | None:
+    """How far a database that follows is behind; None where none does."""
+    if not runtime.settings.second_database_url:
+        return None
+    try:
+        state = state_of(runtime.database)
+    except StoreError:
+        return None
+    if state is None:
+        return None
+    since = state.waiting_since
+    has_waited = since is not None and seconds_between(since, now_text()) > _LONG_WAIT_SEC
+    return SecondDatabaseCheck(
+        status="degraded" if has_waited or not state.is_copied else "up",
+        waiting=state.waiting,
+        applied_at=state.applied_at,
+        waiting_since=since,
+    )
+
+
 def check_health(runtime: Runtime) -> HealthResponse:
     """Database, disk and embedder; unhealthy without a database, degraded without another."""
     checks = HealthChecks(
         database=_check_database(runtime),
         disk=_check_disk(runtime),
         embedder=_check_embedder(runtime),
+        second_database=_check_second(runtime),
     )
     has_database = checks.database.status == "up"
     if not has_database:
         return HealthResponse(status="unhealthy", checks=checks, db=False, version=__version__)
+    second = checks.second_database
     is_whole = checks.disk.status == checks.embedder.status == "up"
+    is_whole = is_whole and (second is None or second.status == "up")
     status = "healthy" if is_whole else "degraded"
     return HealthResponse.model_validate(
         {"status": status, "checks": checks, "db": True, "version": __version__}

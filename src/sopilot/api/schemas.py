@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from sopilot.core.errors import SopilotError, error_from_record
 from sopilot.core.records import Step, StepKind
@@ -314,10 +321,29 @@ class EmbedderCheck(BaseModel):
     failed_over: bool
 
 
+class SecondDatabaseCheck(BaseModel):
+    status: Literal["up", "degraded"] = Field(
+        description="Degraded where changes have waited for over a minute, or may not be applied."
+    )
+    waiting: int = Field(description="Changes that the second database has not got yet.")
+    applied_at: str | None
+    waiting_since: str | None
+
+
 class HealthChecks(BaseModel):
     database: DatabaseCheck
     disk: DiskCheck
     embedder: EmbedderCheck
+    second_database: SecondDatabaseCheck | None = Field(
+        default=None, description="Present while a second database follows only."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = told(self)
+        if self.second_database is None:
+            del found["second_database"]
+        return found
 
 
 class HealthResponse(BaseModel):

@@ -67,21 +67,12 @@ def migrate_rows(
     from dataclasses import asdict
 
     from sopilot.core.errors import InputError
-    from sopilot.store.engine import open_database
     from sopilot.store.moving import move
 
     if source == target:
         raise InputError("--from and --to are the same database; name two")
-    here = open_database(source)
-    try:
-        there = open_database(target)
-        try:
-            with progress_bar() as bar:
-                moves = move(here, there, is_dry=dry_run, progress=bar.stage("moving rows"))
-        finally:
-            there.close()
-    finally:
-        here.close()
+    with _both(source, target) as (here, there), progress_bar() as bar:
+        moves = move(here, there, is_dry=dry_run, progress=bar.stage("moving rows"))
     is_same = all(item.is_same for item in moves)
     record = {"is_same": is_same, "is_dry": dry_run, "tables": [asdict(item) for item in moves]}
     if json_target is not None:
@@ -96,6 +87,132 @@ def migrate_rows(
                     f"changed{extra}; {state}"
                 )
     raise typer.Exit(ExitCode.OK if is_same or dry_run else ExitCode.CHECK_FAILED)
+
+
+@app.command("compare")
+def compare_rows(
+    source: Annotated[str, typer.Option("--from", help="Address of one database.")],
+    target: Annotated[str, typer.Option("--to", help="Address of the other.")],
+    json_target: Annotated[
+        str | None, typer.Option("--json", help="Write the record to PATH, or - for stdout.")
+    ] = None,
+) -> None:
+    """Compare two databases row by row, by hashes; exit 3 when a row differs that is not waiting in
+    the change log. The service may run."""
+    from dataclasses import asdict
+
+    from sopilot.core.errors import InputError
+    from sopilot.store.follow import compare
+
+    if source == target:
+        raise InputError("--from and --to are the same database; name two")
+    with _both(source, target) as (here, there):
+        found = compare(here, there)
+    is_same = all(item.is_same for item in found)
+    if json_target is not None:
+        tables = [asdict(item) | {"is_same": item.is_same} for item in found]
+        write_json({"is_same": is_same, "tables": tables}, json_target)
+    if json_target != "-":
+        for item in found:
+            if item.rows or item.surplus:
+                typer.echo(
+                    f"{item.table}: {item.rows} rows, {item.missing} missing, {item.surplus} only "
+                    f"there, {item.differing} different, {item.waiting} of these waiting"
+                )
+    raise typer.Exit(ExitCode.OK if is_same else ExitCode.CHECK_FAILED)
+
+
+follow_app = typer.Typer(help="A second database that follows.", no_args_is_help=True)
+app.add_typer(follow_app, name="follow")
+
+
+@follow_app.command("start")
+def follow_start(
+    data_dir: DataDir = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove rows that only the second database has.")
+    ] = False,
+) -> None:
+    """Log changes, copy everything to SOPILOT_SECOND_DATABASE_URL, let the workers apply changes.
+
+    The service may run. Goes on where an earlier start was stopped.
+    """
+    from sopilot.store import follow
+
+    with _pair(data_dir) as (here, there), progress_bar() as bar:
+        moves = follow.start(here, there, bar.stage("copying rows"), is_forced=force)
+    copied = sum(item.copied + item.changed for item in moves)
+    typer.echo(
+        f"{sum(item.rows for item in moves)} rows, {copied} written; changes are applied now"
+    )
+
+
+@follow_app.command("status")
+def follow_status(data_dir: DataDir = None) -> None:
+    """How far the second database is behind, as JSON; `null` where nothing follows."""
+    from dataclasses import asdict
+
+    from sopilot.store import follow
+
+    with _opened(data_dir, ensure=True) as database:
+        state = follow.state_of(database)
+    write_json(None if state is None else asdict(state), "-")
+
+
+@follow_app.command("apply")
+def follow_apply(data_dir: DataDir = None) -> None:
+    """Bring the second database up to date now, as the workers do every other second."""
+    from sopilot.core.errors import Conflict
+    from sopilot.store import follow
+
+    with _pair(data_dir) as (here, there):
+        done = follow.apply(here, there)
+    if done is None:
+        raise Conflict(
+            "nothing can be applied: follow has not been started, or somebody else applies just now"
+        )
+    typer.echo(f"{done.lines} changes: {done.written} rows written, {done.deleted} deleted")
+
+
+@follow_app.command("stop")
+def follow_stop(
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Drop changes that wait.")] = False,
+) -> None:
+    """End it; both databases stay as they are."""
+    from sopilot.store import follow
+
+    with _opened(data_dir, ensure=True) as database:
+        (follow.force_stop if force else follow.stop)(database)
+    typer.echo("nothing follows any more")
+
+
+@contextmanager
+def _pair(data_dir: Path | None) -> Iterator[tuple[Database, Database]]:
+    """The database of the settings and the second one. Raises InputError where there is none."""
+    from sopilot.core.config import load_settings
+    from sopilot.core.errors import InputError
+
+    settings = load_settings(data_dir=data_dir)
+    if not settings.second_database_url:
+        raise InputError("no second database is named; set SOPILOT_SECOND_DATABASE_URL")
+    with _both(settings.resolved_database_url, settings.second_database_url) as both:
+        yield both
+
+
+@contextmanager
+def _both(source: str, target: str) -> Iterator[tuple[Database, Database]]:
+    from sopilot.store.engine import open_database
+
+    here = open_database(source)
+    try:
+        there = open_database(target)
+        try:
+            yield here, there
+        finally:
+            there.close()
+    finally:
+        here.close()
 
 
 @contextmanager

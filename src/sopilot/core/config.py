@@ -81,6 +81,12 @@ class Settings(BaseSettings):
         description="SQLAlchemy address; empty = `sopilot.db` (SQLite, WAL) in the data folder.",
     )
 
+    second_database_url: str | None = Field(
+        default=None,
+        description="A database that follows the first one during a migration, once `sopilot db "
+        "follow start` has been run; empty = none.",
+    )
+
     vector_backend: Literal["embedded", "faiss", "npy", "qdrant"] = Field(
         default="embedded",
         validation_alias=_names("SOPILOT_VECTOR_BACKEND", "VECTOR_BACKEND"),
@@ -602,7 +608,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "second_database_url")
     @classmethod
     def _plain_driver(cls, value: str | None) -> str | None:
         if value is None:

@@ -26,6 +26,7 @@ from sopilot.core.errors import BackupDamaged, Conflict, InputError, SchemaTooNe
 from sopilot.core.records import Actor
 from sopilot.library.add import name_of
 from sopilot.ops.backup import DATABASE, FOLDERS, FORMAT, MANIFEST, NAME
+from sopilot.store import change_log
 from sopilot.store.audit import Action, last_row, record
 from sopilot.store.engine import Database, open_database
 from sopilot.store.faults import file_fault
@@ -232,6 +233,7 @@ def _complete(
                     f"the database of the backup lacks {', '.join(sorted(lacking))}"
                 )
             connection.execute(ui_sessions.delete())
+            change_log.stop_log(connection)  # another database followed what was replaced
             detail = {name: manifest[name] for name in ("created_at", "version", "schema_revision")}
             if replaced is not None:
                 detail |= {"replaced_last_seq": replaced[0], "replaced_last_hash": replaced[1]}
@@ -262,6 +264,7 @@ def _replace_rows(connection: Connection, staged: Path, aside: Path) -> None:
     """The staged file's rows in the place of the connection's, which are kept in a file."""
     if has_rows(connection):
         dump_rows(connection, aside / DATABASE)
+    change_log.stop_log(connection)
     delete_rows(connection)
     source = open_database(f"sqlite:///{staged / DATABASE}")
     try:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 FTS_TABLE = "annotation_words"
+CHANGE_LOG = "change_log"
+"""Of `store.change_log`, which stands outside of the schema as well."""
 TOKENS_INDEX = "ix_annotations_words"
 VECTOR = "array_to_tsvector(string_to_array(tokens, ' '))"
 """What PostgreSQL has indexed; a query must use these very words."""
@@ -43,5 +45,5 @@ def is_compared(name: str | None, kind: str, _parents: object) -> bool:
     """Whether Alembic shall hold this object against tables.py: not what this module makes."""
     if name is None:
         return True
-    is_ours = kind == "table" and name.startswith(FTS_TABLE)
+    is_ours = kind == "table" and name.startswith((FTS_TABLE, CHANGE_LOG))
     return not is_ours and not (kind == "index" and name == TOKENS_INDEX)

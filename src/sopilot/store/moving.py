@@ -8,18 +8,15 @@ move that was stopped goes on where it was, and one that is done again changes n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
+from sqlalchemy import Connection, Table, func, select
 
 from sopilot.core.records import Progress, no_progress
-from sopilot.store.engine import Database, canonical_json
+from sopilot.store.engine import Database
+from sopilot.store.rows import all_rows, key_of, rows_of, said
 from sopilot.store.tables import metadata
 from sopilot.store.transfer import raise_counters
-
-_PIECE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +70,12 @@ def move(
 def _copy(reader: Connection, target: Database, table: Table, *, is_dry: bool) -> tuple[int, int]:
     """(rows copied, rows changed)."""
     copied = changed = 0
-    for piece in _pieces(reader, table):
+    key = key_of(table)
+    for piece in all_rows(reader, table):
         with target.read() as connection:
-            known = _known(connection, table, piece)
-        missing = [row for row in piece if _key(table, row) not in known]
-        other = [
-            row
-            for row in piece
-            if _key(table, row) in known and _said(known[_key(table, row)]) != _said(row)
-        ]
+            known = rows_of(connection, table, [row[key] for row in piece])
+        missing = [row for row in piece if row[key] not in known]
+        other = [row for row in piece if row[key] in known and said(known[row[key]]) != said(row)]
         copied, changed = copied + len(missing), changed + len(other)
         if is_dry or not (missing or other):
             continue
@@ -89,46 +83,8 @@ def _copy(reader: Connection, target: Database, table: Table, *, is_dry: bool) -
             if missing:
                 writer.execute(table.insert(), missing)
             for row in other:
-                writer.execute(table.update().where(_is(table, row)).values(row))
+                writer.execute(table.update().where(table.c[key] == row[key]).values(row))
     return copied, changed
-
-
-def _pieces(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    """All rows in the order of their keys, each piece after the last key of the one before."""
-    keys = list(table.primary_key.columns)
-    query = select(table).order_by(*keys).execution_options(yield_per=_PIECE)
-    with connection.execute(query) as rows:
-        for piece in rows.mappings().partitions(_PIECE):
-            yield [dict(row) for row in piece]
-
-
-def _known(
-    connection: Connection, table: Table, piece: Sequence[Mapping[str, Any]]
-) -> dict[tuple[Any, ...], dict[str, Any]]:
-    keys = list(table.primary_key.columns)
-    wanted: ColumnElement[bool]
-    if len(keys) == 1:
-        wanted = keys[0].in_([row[keys[0].name] for row in piece])
-    else:
-        wanted = or_(*(_is(table, row) for row in piece))
-    rows = [dict(row) for row in connection.execute(select(table).where(wanted)).mappings()]
-    return {_key(table, row): row for row in rows}
-
-
-def _key(table: Table, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[column.name] for column in table.primary_key.columns)
-
-
-def _is(table: Table, row: Mapping[str, Any]) -> Any:
-    return and_(*(column == row[column.name] for column in table.primary_key.columns))
-
-
-def _said(row: Mapping[str, Any]) -> str:
-    """The row as text that is the same whatever database it comes from."""
-    plain = {
-        name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()
-    }
-    return canonical_json(plain)
 
 
 def _proven(
@@ -145,8 +101,8 @@ def _proven(
 
 def _hash(connection: Connection, table: Table) -> tuple[int, str]:
     sha, count = hashlib.sha256(), 0
-    for piece in _pieces(connection, table):
+    for piece in all_rows(connection, table):
         for row in piece:
-            sha.update(_said(row).encode() + b"\n")
+            sha.update(said(row).encode() + b"\n")
         count += len(piece)
     return count, sha.hexdigest()
