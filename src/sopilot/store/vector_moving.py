@@ -50,7 +50,7 @@ def move_vectors(
     copied: dict[Collection, int] = {}
     for number, (collection, video_id) in enumerate(places, start=1):
         points = source.points_of(collection, video_id)
-        if points is not None and not _same(points, target.points_of(collection, video_id)):
+        if points is not None and not same_points(points, target.points_of(collection, video_id)):
             copied[collection] = copied.get(collection, 0) + 1
             if not is_dry:
                 target.upsert(collection, video_id, _labelled(points, labels_of(video_id)))
@@ -61,7 +61,7 @@ def move_vectors(
         different = [
             video_id
             for video_id in videos
-            if not _same(
+            if not same_points(
                 source.points_of(collection, video_id), target.points_of(collection, video_id)
             )
         ]
@@ -94,7 +94,8 @@ def _labelled(points: Points, labels: dict[str, str | None]) -> Points:
     )
 
 
-def _same(one: Points | None, other: Points | None) -> bool:
+def same_points(one: Points | None, other: Points | None) -> bool:
+    """Are they the same points, but for what a server changes in the last digits?"""
     if one is None or other is None:
         return one is other
     return (

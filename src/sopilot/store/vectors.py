@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import InputError
 
-Kind = Literal["moments", "chunks", "texts"]
+Kind = Literal["moments", "chunks", "texts", "legacy"]
 """moments: clips of what is scored. chunks: of footage, at several levels. texts: what is said or
-noted of a video; the index of a point is the id of its annotation."""
+noted of a video; the index of a point is the id of its annotation. legacy: of an older product,
+not to be made anew."""
 
 Level = Literal["clip", "shot", "micro", "meso", "macro", "micro_text", "legacy"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """How coarse the span of a point is; stored by its place here."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
-_NAME = re.compile(r"(?:(chunks|texts)-)?([0-9a-f]{16})-([1-9][0-9]{0,5})")
+_NAME = re.compile(r"(?:(chunks|texts|legacy)-)?([0-9a-f]{16})-([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,10 +57,8 @@ class Collection:
         match = _NAME.fullmatch(name)
         if match is None:
             return None
-        kind: Kind = "moments" if match[1] is None else "chunks"
-        if match[1] == "texts":
-            kind = "texts"
-        return cls(match[2], int(match[3]), kind)
+        kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+        return cls(match[2], int(match[3]), kinds[match[1] or "moments"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -59,11 +59,11 @@ _LEVEL_NUMBERS: dict[str, int] = {level: number for number, level in enumerate(L
 
 
 def forget(runtime: Runtime, video_id: int) -> None:
-    """Remove a video's chunks and texts from every collection; trouble is logged, for a search
+    """Remove a video's points of footage from every collection; trouble is logged, for a search
     shows only what the database knows."""
     try:
         for collection in runtime.vectors.collections():
-            if collection.kind in ("chunks", "texts"):
+            if collection.kind != "moments":
                 runtime.vectors.remove(collection, [video_id])
     except StoreError as error:
         _log.warning("vigil.vectors_left_behind", video_id=video_id, reason=error.message)
