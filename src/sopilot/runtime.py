@@ -11,6 +11,7 @@ from sopilot.core.errors import BadSettings
 from sopilot.core.log import get_logger
 from sopilot.embed.base import Embedder
 from sopilot.embed.open import Choice, choose_backend, embedder_named, open_stills
+from sopilot.embed.speech import Recogniser, open_recogniser
 from sopilot.embed.stills import StillEmbedder
 from sopilot.jobs.transport import TableTransport, Transport
 from sopilot.media.faces import check_mask
@@ -38,6 +39,7 @@ class Runtime:
     vectors: VectorStore
     choice: Choice
     stills: StillEmbedder
+    recogniser: Recogniser | None = None
     claim: int | None = None
     """Descriptor of the data folder's shared lock."""
 
@@ -54,6 +56,7 @@ def open_runtime(settings: Settings) -> Runtime:
         _log.warning("embedder.failed_over", asked=choice.failed_from, used=choice.backend)
     embedder = embedder_named(choice.backend)
     stills = open_stills(settings)
+    recogniser = open_recogniser(settings)
     vectors = vectors_of(settings, settings.vector_backend)
     claim = occupy(blobs.root)
     try:
@@ -62,7 +65,16 @@ def open_runtime(settings: Settings) -> Runtime:
         os.close(claim)
         raise
     return Runtime(
-        settings, database, blobs, embedder, TableTransport(), vectors, choice, stills, claim
+        settings,
+        database,
+        blobs,
+        embedder,
+        TableTransport(),
+        vectors,
+        choice,
+        stills,
+        recogniser,
+        claim,
     )
 
 

@@ -237,3 +237,60 @@ def write_qwen_embedding(folder: Path) -> Path:
         folder
     )
     return folder
+
+
+def write_whisper(folder: Path) -> Path:
+    """A Whisper for CTranslate2, as its converter writes it. 0.5 MB."""
+    from ctranslate2.converters import TransformersConverter
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    end, start, none = "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    tasks = "translate transcribe startoflm startofprev nospeech".split()
+    times = [f"<|{0.02 * place:.2f}|>" for place in range(1501)]
+    named = [f"<|{name}|>" for name in (*_LANGUAGE_CODES, *tasks)]
+    made.add_special_tokens([end, start, *named, none, *times])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token=end, pad_token=end)
+    end_id, start_id, none_id = tokenizer.convert_tokens_to_ids([end, start, none])
+    torch.manual_seed(3)
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=len(tokenizer),
+            d_model=64,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=1,
+            decoder_attention_heads=1,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            bos_token_id=end_id,
+            eos_token_id=end_id,
+            pad_token_id=end_id,
+            decoder_start_token_id=start_id,
+            suppress_tokens=[],
+            begin_suppress_tokens=[],
+        )
+    )
+    model.generation_config = GenerationConfig(
+        eos_token_id=end_id, pad_token_id=end_id, decoder_start_token_id=start_id
+    )
+    model.generation_config.no_timestamps_token_id = none_id
+    model.generation_config.alignment_heads = [[0, 0]]
+    model.generation_config.suppress_tokens = []
+    model.generation_config.begin_suppress_tokens = []
+    source = folder / "source"
+    model.save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(source)
+
+    class Converter(TransformersConverter):
+        def load_tokenizer(self, _: object, path: str, **__: object) -> PreTrainedTokenizerFast:
+            return PreTrainedTokenizerFast.from_pretrained(path)
+
+    copied = ["tokenizer.json", "preprocessor_config.json"]
+    Converter(str(source), copy_files=copied).convert(str(folder / "model"))
+    return folder / "model"

@@ -15,6 +15,7 @@ TESTS = Path(__file__).resolve().parents[1]
 HERE = "integration/test_settings_effects.py"
 INCIDENTS = "integration/test_incidents.py"
 VIGIL = "integration/test_vigil.py"
+SPEECH = "integration/test_vigil_speech.py"
 MEANING = "integration/test_vigil_meaning.py"
 VECTORS = "unit/store/test_store_vectors.py"
 TRAINING = "integration/test_training.py"
@@ -125,6 +126,11 @@ SHOWN = {
     "text_embedding_api_key": f"{MEANING}::test_the_key_is_sent",
     "text_embedding_query_prefix": f"{MEANING}::test_a_query_has_a_prefix_of_its_own",
     "text_embedding_passage_prefix": f"{MEANING}::test_another_model_sees_only_what_it_made",
+    "asr_backend": f"{SPEECH}::test_no_backend_is_the_default",
+    "asr_model_dir": f"{SPEECH}::test_a_model_that_is_not_there_stops_the_start",
+    "asr_device": "ml/test_whisper.py::test_numbers_that_the_device_does_not_know_are_told",
+    "asr_compute_type": "ml/test_whisper.py::test_numbers_that_the_device_does_not_know_are_told",
+    "asr_language": "ml/test_whisper.py::test_the_same_sound_gives_the_same_sentences",
     "vigil_concurrent_indexing": f"{VIGIL}::"
     "test_no_more_videos_are_indexed_at_once_than_the_setting_says",
     "vigil_rerank_count": f"{VIGIL}::test_a_model_puts_moments_in_order_by_what_they_show",

@@ -112,6 +112,7 @@ class IndexOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     domain: DomainName | None = Field(default=None, description="Another one than it has.")
+    transcribe: bool = Field(default=False, description="Recognise what is said in it.")
 
 
 class IndexOrdered(BaseModel):
@@ -369,6 +370,9 @@ class TranscriptLine(BaseModel):
 
 class Transcript(BaseModel):
     video_id: str
+    source: str | None = Field(
+        default=None, description="`transcript` was imported, `asr` recognised; null = none."
+    )
     num_text: int
     lines: list[TranscriptLine]
     notes: list[str] = Field(default=[], description="What was mended while it was read.")
@@ -533,7 +537,13 @@ def transcript_shape(
         )
         for row in rows
     ]
-    return Transcript(video_id=video_uid, num_text=len(lines), lines=lines, notes=[*notes])
+    return Transcript(
+        video_id=video_uid,
+        source=str(rows[0].source) if rows else None,
+        num_text=len(lines),
+        lines=lines,
+        notes=[*notes],
+    )
 
 
 def rules_shape(rows: list[RuleRow], due: int) -> Rules:

@@ -138,11 +138,18 @@ def analyse_file(
 
 
 def index_now(
-    runtime: Runtime, video: str, domain: Domain | None, stage_of: Callable[[str], Progress]
+    runtime: Runtime,
+    video: str,
+    domain: Domain | None,
+    stage_of: Callable[[str], Progress],
+    *,
+    wants_speech: bool = False,
 ) -> FootageRow:
     """Index a video and wait for it. Raises as `vigil.add.request_index`, and what failed a job."""
     with runtime.database.write() as connection:
-        asked = request_index(runtime, connection, video, requester(), domain)
+        asked = request_index(
+            runtime, connection, video, requester(), domain, wants_speech=wants_speech
+        )
         found = library.get_video(connection, asked.video_id)
     if asked.job_id is None and found.ingest_job_id is not None:
         _work(runtime, found.ingest_job_id, stage_of("reading"), f"video {asked.uid}")

@@ -70,7 +70,13 @@ def add(
 
 @app.command("index")
 def index(
-    video: Video, domain: Domain = None, json_target: JsonTarget = None, data_dir: DataDir = None
+    video: Video,
+    domain: Domain = None,
+    transcribe: Annotated[
+        bool, typer.Option("--transcribe", help="Recognise what is said in it.")
+    ] = False,
+    json_target: JsonTarget = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Index a video of the library, and wait for it."""
     from sopilot.api.schemas_vigil import status_shape
@@ -82,7 +88,8 @@ def index(
     _quiet()
     with opened(load_settings(data_dir=data_dir)) as runtime:
         with progress_bar() as bar:
-            row = index_now(runtime, video, None if domain is None else Scene(domain), bar.stage)
+            scene = None if domain is None else Scene(domain)
+            row = index_now(runtime, video, scene, bar.stage, wants_speech=transcribe)
         with runtime.database.read() as connection:
             texts = queries.count_texts(connection, row.video_id)
     record = status_shape(row, texts).model_dump()

@@ -392,6 +392,25 @@ class Settings(BaseSettings):
         pattern=r"^(cpu|mps|cuda(:[0-9]{1,2})?)$",
         description="Where that model runs: `cpu`, `cuda`, `cuda:1`, `mps`.",
     )
+    asr_backend: Literal["none", "faster-whisper"] = Field(
+        default="none",
+        description="What recognises speech for an index that asks for it; `faster-whisper` needs "
+        "SOPILOT_ASR_MODEL_DIR.",
+    )
+    asr_model_dir: Path | None = Field(
+        default=None, description="Folder of a Whisper converted for CTranslate2, on this machine."
+    )
+    asr_device: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu", description="Where that model runs."
+    )
+    asr_compute_type: Literal["int8", "int8_float16", "float16", "float32", "default"] = Field(
+        default="int8", description="With which numbers it computes."
+    )
+    asr_language: str = Field(
+        default="",
+        pattern=r"^([a-z]{2,3})?$",
+        description="Language that is spoken, such as ja; empty = each piece says it itself.",
+    )
     text_embedding_url: str = Field(
         default="",
         description="An OpenAI-compatible server whose `/v1/embeddings` makes texts findable by "

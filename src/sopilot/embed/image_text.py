@@ -8,7 +8,6 @@ transformers are imported at the first picture or word, not before.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import threading
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.errors import BadSettings
 from sopilot.core.records import Producer
+from sopilot.embed.files import files_digest
 from sopilot.embed.projection import unit_rows
 
 if TYPE_CHECKING:  # it imports torch
@@ -32,7 +32,6 @@ NAME: Final = "image-text"
 DUAL_TYPES: Final = ("siglip", "siglip2", "clip")
 LANGUAGE_TYPES: Final = ("qwen3_vl",)
 _PICTURES_AT_ONCE: Final = 16
-_READ_BYTES: Final = 1 << 20
 INSTRUCTION: Final = "Represent the moment of recorded footage for finding it by a description."
 """What a language model is told before a picture or a query; part of the producer."""
 _SETTING: Final = "SOPILOT_STILL_MODEL_DIR"
@@ -63,7 +62,7 @@ class ImageTextEmbedder:
     @cached_property
     def producer(self) -> Producer:
         """The class of the model; the version is the hash of its files, wherever they lie."""
-        version = _digest(self._folder)[:12]
+        version = files_digest(self._folder)[:12]
         asked = () if self._is_dual else (("instruction", INSTRUCTION),)
         return Producer(str(self._config["architectures"][0]), version, asked)
 
@@ -139,15 +138,3 @@ def _config(folder: Path) -> dict[str, Any]:
             f"{folder} has no weights as safetensors; convert them, or set {_SETTING} to another"
         )
     return dict(found)
-
-
-def _digest(folder: Path) -> str:
-    """The hash of everything that decides about the numbers: names and bytes of the files."""
-    made = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".safetensors", ".txt", ".model", ".jinja") and path.is_file():
-            made.update(path.name.encode() + b"\0" + str(path.stat().st_size).encode() + b"\0")
-            with path.open("rb") as file:
-                while block := file.read(_READ_BYTES):
-                    made.update(block)
-    return made.hexdigest()

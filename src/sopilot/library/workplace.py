@@ -14,7 +14,7 @@ from sopilot.runtime import Runtime
 WORK = Path("derived/.work")
 """Where all work folders lie, in the data folder."""
 
-Purpose = Literal["ingest", "incident", "detect"]
+Purpose = Literal["ingest", "incident", "detect", "speech"]
 
 
 @contextmanager

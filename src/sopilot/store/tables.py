@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -376,10 +377,12 @@ vigil_videos = Table(
     Column("texts_producer", String(64)),
     Column("texts_count", Integer),
     Column("texts_last_id", Integer),
+    Column("wants_speech", Boolean, nullable=False, server_default=false()),
 )
 """Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors. held_by:
 who forbade to delete it, None = nobody. texts_*: which annotations have vectors, and whose: as many
-and up to that id; ids are never used twice, so that every change shows."""
+and up to that id; ids are never used twice, so that every change shows. wants_speech: the index
+is to have what is said."""
 
 retention_rules = Table(
     "retention_rules",

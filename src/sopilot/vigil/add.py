@@ -133,12 +133,20 @@ def request_index(
     video: int | str,
     by: Actor,
     domain: Domain | None = None,
+    *,
+    wants_speech: bool = False,
 ) -> FootageRow:
     """Have a video of the library indexed, any of them; one that is being indexed goes on.
 
-    domain: another one than it has. Raises VideoNotFound, Conflict where the video cannot be read
-    or where its index is being made for another domain.
+    domain: another one than it has. wants_speech: recognise what is said in it. Raises
+    VideoNotFound, InputError where nothing recognises speech, Conflict where the video cannot be
+    read or where its index is being made in another way.
     """
+    if wants_speech and runtime.recogniser is None:
+        raise InputError(
+            "nothing recognises speech here; set SOPILOT_ASR_BACKEND and SOPILOT_ASR_MODEL_DIR, or "
+            "import a transcript"
+        )
     row = library.lock_video(connection, video)
     if row.status is VideoStatus.FAILED:
         raise Conflict(
@@ -158,20 +166,27 @@ def request_index(
     assert found is not None
     wanted = domain or found.domain
     if found.state in BUSY:
-        if wanted is not found.domain:
+        if wanted is not found.domain or (wants_speech and not found.wants_speech):
+            how = "without speech" if wanted is found.domain else f"as {found.domain}"
             raise Conflict(
-                f"video {row.uid} is being indexed as {found.domain}; wait, or cancel that "
+                f"video {row.uid} is being indexed {how}; wait, or cancel that "
                 f"(POST /vigil/videos/{row.uid}/cancel)",
                 {"video_id": row.uid, "state": str(found.state)},
             )
         return found
-    queries.update_footage(connection, row.id, domain=str(wanted), requested_by=by.name)
+    queries.update_footage(
+        connection,
+        row.id,
+        domain=str(wanted),
+        requested_by=by.name,
+        wants_speech=wants_speech,
+    )
     record(
         connection,
         by,
         Action.FOOTAGE_INDEX_REQUESTED,
         f"video:{row.id}",
-        detail={"domain": str(wanted)},
+        detail={"domain": str(wanted), "wants_speech": wants_speech},
     )
     _queue(runtime, connection, found, is_ready=row.status is VideoStatus.READY, by=by.name)
     return queries.get_footage(connection, row.id)

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import SopilotError
+from sopilot.core.errors import BadSettings, SopilotError
 from sopilot.core.records import WORKER
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.queries import heartbeat
 from sopilot.jobs.records import Job
 from sopilot.library import queries as library
+from sopilot.library.annotations import NewAnnotation, Source, put_annotations
 from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
@@ -29,6 +30,7 @@ from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
 from sopilot.vigil.meaning import request_vectors
 from sopilot.vigil.schemas import Domain, IndexState
+from sopilot.vigil.transcribe import recognise
 from sopilot.vigil.vectors import collection_of, forget_if_gone, store_index
 
 
@@ -53,8 +55,9 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         thumbnails_file(runtime, video),
         footage.domain,
         stills,
-        context.progress,
+        lambda share: context.progress(share * (0.3 if footage.wants_speech else 1.0)),
     )
+    said = _speech(runtime, context, video) if footage.wants_speech else None
     collection = collection_of(stills)
     described = time.monotonic()
     try:
@@ -76,14 +79,38 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
                 error_message=None,
                 indexed_at=now_text(),
             )
+            if said is not None:
+                put_annotations(connection, video_id, Source.ASR, f"asr:{video_id}", said)
             request_vectors(runtime, connection)
             observe(connection, Tally.VIGIL_SECONDS, "index_describe", described - begun)
             observe(connection, Tally.VIGIL_SECONDS, "index_store", stored - described)
-            detail = {"counts": index.counts, "covered_sec": index.covered_sec}
+            detail: dict[str, object] = {
+                "counts": index.counts,
+                "covered_sec": index.covered_sec,
+            }
+            if said is not None:
+                detail["sentence_count"] = len(said)
             record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
     except BaseException:
         forget_if_gone(runtime, video_id)
         raise
+
+
+def _speech(runtime: Runtime, context: JobContext, video: VideoRow) -> list[NewAnnotation]:
+    """What is said in the video. Raises as `vigil.transcribe.recognise`."""
+    if runtime.recogniser is None:
+        raise BadSettings(
+            "speech was asked for with the index, and nothing recognises it here; set "
+            "SOPILOT_ASR_BACKEND, or index the video without it"
+        )
+    with workplace(runtime, context.job, "speech") as folder:
+        return recognise(
+            runtime,
+            runtime.recogniser,
+            video,
+            folder,
+            lambda share: context.progress(0.3 + 0.7 * share),
+        )
 
 
 def index_ended(connection: Connection, job: Job, error: SopilotError) -> None:

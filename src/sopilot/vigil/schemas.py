@@ -52,6 +52,7 @@ class FootageRow:
     indexed_at: str | None
     held_by: str | None
     hold_reason: str | None
+    wants_speech: bool
     uid: str
     status: str
     task_id: str

@@ -37,6 +37,8 @@ def import_transcript(
 
 
 def transcript_of(connection: Connection, video: int | str) -> tuple[str, list[Annotation]]:
-    """The video's uid and its transcript in order of time. Raises VideoNotFound."""
+    """The video's uid and its transcript in order of time: the imported one, else what was
+    recognised. Raises VideoNotFound."""
     row = library.get_video(connection, video)
-    return row.uid, list_annotations(connection, row.id, source=Source.TRANSCRIPT)
+    imported = list_annotations(connection, row.id, source=Source.TRANSCRIPT)
+    return row.uid, imported or list_annotations(connection, row.id, source=Source.ASR)

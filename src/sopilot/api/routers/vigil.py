@@ -144,7 +144,14 @@ def post_index(
     it is."""
     domain = None if order is None or order.domain is None else Domain(order.domain)
     with runtime.database.write() as connection:
-        row = request_index(runtime, connection, video_id, who.by, domain)
+        row = request_index(
+            runtime,
+            connection,
+            video_id,
+            who.by,
+            domain,
+            wants_speech=order is not None and order.transcribe,
+        )
     if row.job_id is not None:
         runtime.transport.wake(row.job_id)
     return IndexOrdered(video_id=row.uid, job_id=row.job_id, status=str(row.state))

@@ -1,4 +1,4 @@
-"""Which texts of a video have vectors of their meaning."""
+"""Which texts of a video have vectors of their meaning, and whether speech is wanted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the three columns."""
+    """Add the columns."""
     op.add_column("vigil_videos", sa.Column("texts_producer", sa.String(length=64), nullable=True))
     op.add_column("vigil_videos", sa.Column("texts_count", sa.Integer(), nullable=True))
     op.add_column("vigil_videos", sa.Column("texts_last_id", sa.Integer(), nullable=True))
+    op.add_column(
+        "vigil_videos",
+        sa.Column("wants_speech", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Drop them."""
     with op.batch_alter_table("vigil_videos") as table:
+        table.drop_column("wants_speech")
         table.drop_column("texts_last_id")
         table.drop_column("texts_count")
         table.drop_column("texts_producer")
