@@ -69,7 +69,7 @@ def migrate(
     from sopilot.core.errors import InputError
     from sopilot.runtime import vectors_of
     from sopilot.store.vector_moving import move_vectors
-    from sopilot.vigil.legacy import import_legacy, labels_in
+    from sopilot.vigil.older_vectors import import_legacy, labels_in
 
     if source == target:
         raise InputError("--from and --to are the same; name both backends")
