@@ -26,11 +26,14 @@ _PATIENCE_SEC = 120.0
 
 
 class Server:
-    """One data folder and the processes that serve it, one after the other."""
+    """One data folder and the processes that serve it, one after the other.
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    name: of its log; two servers of different names may serve one folder at the same time.
+    """
+
+    def __init__(self, folder: Path, name: str = "serve", **variables: str) -> None:
         self.data_dir = folder / "data"
-        self._log = folder / "serve.log"
+        self._log = folder / f"{name}.log"
         self._variables = variables
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
