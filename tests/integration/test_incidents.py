@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from httpx import Client
 from incident_parts import red_ratio, sees_red, stated_times_are_true, write_scene
 from service_parts import files_below, open_test_runtime, work
 from test_api_service import serving
-from vlm_server import KEY, MODEL, Script, serving_model
+from vlm_server import KEY, MODEL, Script, red_share, serving_model
 
 from sopilot.api.app import create_app
 from sopilot.api.vlm_service import create_vlm_app
@@ -349,6 +351,40 @@ def test_the_highlight_is_cut_out_of_the_video(
     part = client.get(f"/api/v1/incidents/{iid}/highlights/1", headers={"Range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
     assert client.get(f"/api/v1/incidents/{iid}/highlights/2").status_code == 404
+
+
+@pytest.mark.parametrize("mode", ["black", "blur"])
+def test_a_highlight_is_masked_from_its_first_picture_to_its_last(
+    opened: Open, clips: dict[str, Path], tmp_path: Path, mode: str
+) -> None:
+    """Masked is the left third, behind which the wall is; the red square stands at the right."""
+    runtime, client = opened(
+        privacy_mask_enabled=True, privacy_mask_rects="0.0:0.3:0.3:0.6", privacy_mask_mode=mode
+    )
+    iid = send(client, clips["event"], domain="production")
+    look(runtime, iid)
+    route = f"/api/v1/incidents/{iid}/highlights/1"
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: client.get(route), range(2))
+    assert (one.status_code, one.content) == (200, other.content)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(one.content)
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert len(frames) > 20
+    hidden = [frame[60:100, 6:88].astype(float) for frame in frames]
+    shown = [frame[60:100, 120:190].astype(float) for frame in frames]
+    assert min(item.std() for item in shown) > 12.0
+    if mode == "black":
+        assert max(item.mean() for item in hidden) < 20.0
+    else:
+        assert max(item.std() for item in hidden) < 0.5 * min(item.std() for item in shown)
+    assert max(red_share(frame) for frame in frames) > 0.01
+    size = len(one.content)
+    head = client.head(route)
+    assert (head.status_code, head.headers["content-length"]) == (200, str(size))
+    beyond = client.get(route, headers={"Range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
 
 
 def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -> None:

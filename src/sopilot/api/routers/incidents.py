@@ -211,6 +211,7 @@ def get_report(
     )
 
 
+@router.head("/incidents/{iid}/highlights/{number}", include_in_schema=False)
 @router.get(
     "/incidents/{iid}/highlights/{number}",
     summary="Get the clip of an event",
