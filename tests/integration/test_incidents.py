@@ -130,6 +130,14 @@ def test_an_event_is_found_where_it_is(
     first, last = map(float, event["highlight"].split("-"))
     assert 4.4 <= first < last <= 7.6
     assert data(client, f"/events/{event['iid']}") == event
+    logs = data(client, f"/logs?incident_iid={iid}")
+    versions = [
+        (line["event"], line["model_version"], line["prompt_version"])
+        for line in logs
+        if line["event"] in ("STAGE_START", "DONE")
+    ]
+    prompt = found["analysis_json"]["prompt"]["version"]
+    assert versions == [("STAGE_START", MODEL, prompt), ("DONE", MODEL, prompt)]
     assert script.refused == []
     assert stated_times_are_true(script.asked)
     passes = found["analysis_json"]["passes"]

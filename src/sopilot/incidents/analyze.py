@@ -17,6 +17,7 @@ from sopilot.incidents.passes import OnStage
 from sopilot.incidents.record import analysis_head
 from sopilot.incidents.schemas import Found
 from sopilot.vlm.client import VlmClient
+from sopilot.vlm.signal import SIGNAL_VERSION
 from sopilot.vlm.wire import WireClient
 
 
@@ -41,7 +42,7 @@ def analyse(
             "no model is configured and SOPILOT_INCIDENT_WITHOUT_MODEL=refuse; set SOPILOT_VLM_URL "
             "and analyse again"
         )
-    on_stage(1)
+    on_stage(1, SIGNAL_VERSION, None)
     found = measure(
         case.signals,
         case.shots,

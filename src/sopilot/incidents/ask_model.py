@@ -45,7 +45,7 @@ def analyse_with_model(
     looked: list[Looked] = []
     settings_of = pass_settings(settings)
     for setting in settings_of:
-        on_stage(setting.number)
+        on_stage(setting.number, client.model, prompt.version)
         share = share_of_pass(progress, setting.number, len(settings_of))
         looked.append(run_pass(client, scene, prompt, setting, share))
         if looked[-1].events:

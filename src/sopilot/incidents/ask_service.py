@@ -37,7 +37,7 @@ def analyse_by_service(
     settings_of = pass_settings(settings)
     replies: list[WireAnalysis] = []
     for setting in settings_of[:2]:
-        on_stage(setting.number)
+        on_stage(setting.number, service.model, None)
         progress((setting.number - 1) / len(settings_of))
         reply = service.analyze_video(
             path,
@@ -56,7 +56,7 @@ def analyse_by_service(
     looked: Looked | None = None
     prompt = prompt_of(case, domain or "other")
     if not (replies[-1].has_event or replies[-1].events):
-        on_stage(3)
+        on_stage(3, service.model, prompt.version)
         share = share_of_pass(progress, 3, len(settings_of))
         looked = run_pass(service, scene_of(settings, case), prompt, settings_of[2], share)
     if looked is not None and looked.events:

@@ -84,14 +84,27 @@ def _start(runtime: Runtime, context: JobContext, incident_id: int) -> None:
             queries.add_log(connection, row.id, LogEvent.PROCESSING_START, Status.PROCESSING)
 
 
-def _tell_stage(runtime: Runtime, context: JobContext, incident_id: int, stage: int) -> None:
+def _tell_stage(
+    runtime: Runtime,
+    context: JobContext,
+    incident_id: int,
+    stage: int,
+    model_version: str,
+    prompt_version: str | None,
+) -> None:
     """Write down that a pass begins; an orphan of a lost lease writes nothing."""
     share = context.heart.share
     with runtime.database.write() as connection:
         heartbeat(connection, context.job, runtime.settings.job_lease_seconds, share)
         queries.update_incident(connection, incident_id, stage=stage)
         queries.add_log(
-            connection, incident_id, LogEvent.STAGE_START, Status.PROCESSING, stage=stage
+            connection,
+            incident_id,
+            LogEvent.STAGE_START,
+            Status.PROCESSING,
+            stage=stage,
+            model_version=model_version,
+            prompt_version=prompt_version,
         )
 
 

@@ -14,8 +14,8 @@ from sopilot.core.records import Progress
 from sopilot.incidents.schemas import Language
 from sopilot.media.pictures import PicturePlan
 
-OnStage = Callable[[int], None]
-"""Told when a pass begins, by its number."""
+OnStage = Callable[[int, str, str | None], None]
+"""Told when a pass begins: its number, who looks, and the prompt's version where it is known."""
 
 STAGE_NAMES: Mapping[Language, tuple[str, str, str]] = {
     "ru": ("Первичный анализ", "Повторный анализ (мелкие окна)", "Покадровый анализ"),
