@@ -27,6 +27,7 @@ from vlm_server import MODEL, Asked, Script, clocks, red_share, serving_model
 from sopilot.api import vigil as api_vigil
 from sopilot.api.app import create_app
 from sopilot.core.errors import JobNotFound
+from sopilot.core.timespan import TimeSpan
 from sopilot.jobs.records import JobState
 from sopilot.library import queries as library
 from sopilot.runtime import Runtime, close_runtime
@@ -34,6 +35,7 @@ from sopilot.store.vector_server import VectorServer
 from sopilot.vigil import jobs as vigil_jobs
 from sopilot.vigil import queries as vigil
 from sopilot.vigil.add import INDEX_KIND
+from sopilot.vigil.levels import LONGEST_MICRO_SEC
 from sopilot.vigil.rebuild import rebuild_chunks
 from sopilot.vigil.retention import expire
 from sopilot.worker import kinds_of
@@ -408,6 +410,25 @@ def test_the_time_of_day_chooses_spans(opened: Open, clips: dict[str, Path]) -> 
     after = found(client, **order, recorded_after="2026-11-26T21:00:20Z")
     assert [r["start_sec"] for r in after["results"]] == [44.0]
     assert clockless != video
+
+
+def test_chunks_of_many_moments_are_those_of_each(opened: Open, clips: dict[str, Path]) -> None:
+    runtime, client = opened()
+    with_long = indexed(runtime, client, clips["yard"], domain="surveillance")
+    short = indexed(runtime, client, clips["short"])
+    dice = np.random.default_rng(2)
+    with runtime.database.read() as connection:
+        ids = [library.get_video(connection, name).id for name in (with_long, short)]
+        places = []
+        for _ in range(40):
+            start = float(dice.uniform(0, 58))
+            span = TimeSpan(start, start + float(dice.choice([0.01, 0.5, 3.0, 20.0])))
+            places.append((int(dice.choice(ids)), span))
+        places.append((ids[0], TimeSpan(8.0, 12.0)))
+        together = vigil.chunks_at(connection, "micro", LONGEST_MICRO_SEC, places)
+        alone = [vigil.chunks_of(connection, video, "micro", span) for video, span in places]
+    assert together == alone
+    assert max(len(found) for found in together) > 5
 
 
 def test_deletion_leaves_nothing(opened_on_both: Open, clips: dict[str, Path]) -> None:

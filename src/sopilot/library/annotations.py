@@ -206,8 +206,11 @@ def list_annotations(
     return [one for one in found if span is None or _shares(one.span, span)]
 
 
-def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int) -> list[TextHit]:
-    """The k texts that match a query best; ties by video, start and id.
+def search_texts(
+    connection: Connection, query: str, chosen: TextFilter, k: int, *, wants_words: bool = True
+) -> list[TextHit]:
+    """The k texts that match a query best; ties by video, start and id. wants_words: with the words
+    that matched, which cost as much again; `matched_terms` gives those of one text.
 
     Rarity and length are judged against the whole archive, whatever the filter. Ranks at most
     MOST_CANDIDATES texts, alike on both databases: where more hold a word of the query, its rarest
@@ -236,7 +239,14 @@ def search_texts(connection: Connection, query: str, chosen: TextFilter, k: int)
         if len(best) == k:
             break
     rows = queries.by_id(connection, [row_id for *_, row_id in best])
-    return [_hit(rows[row_id], -negative, asked) for negative, *_, row_id in best]
+    told = frozenset(asked.values()) if wants_words else frozenset()
+    return [_hit(rows[row_id], -negative, told) for negative, *_, row_id in best]
+
+
+def matched_terms(annotation: Annotation, query: str) -> tuple[str, ...]:
+    """The words of a text that a query asks for."""
+    searched = _searched(annotation.kind, annotation.label, annotation.text)
+    return matched_words(searched, frozenset(terms(query)))
 
 
 def reindex_texts(database: Database, is_stopped: Callable[[], bool] = lambda: False) -> int:
@@ -379,7 +389,9 @@ def _ranked(
         yield -score, one.video_id, one.start_sec, one.id
 
 
-def _hit(row: Row[Any], score: float, asked: Mapping[str, str]) -> TextHit:
+def _hit(row: Row[Any], score: float, asked: frozenset[str]) -> TextHit:
     one = _annotation(row)
+    if not asked:
+        return TextHit(one, score, ())
     searched = _searched(one.kind, one.label, one.text)
-    return TextHit(one, score, matched_words(searched, frozenset(asked.values())))
+    return TextHit(one, score, matched_words(searched, asked))

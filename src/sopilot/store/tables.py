@@ -408,6 +408,7 @@ chunks = Table(
     Column("end_sec", Float, nullable=False),
     Column("keyframes_sec", _JSON, nullable=False),
     UniqueConstraint("video_id", "level", "chunk_index"),
+    Index("ix_chunks_start_sec", "video_id", "level", "start_sec"),
 )
 """Indexed spans. keyframes_sec: times of the stored thumbnails that stand for one."""
 

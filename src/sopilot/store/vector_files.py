@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
@@ -146,17 +146,20 @@ class VectorFiles:
 
     def fetch(self, collection: Collection, names: Iterable[PointName]) -> Vectors:
         """See `VectorStore`."""
-        wanted = set(names)
+        wanted = sorted(set(names))
         if not wanted:
             return {}
         rows, table = self._read(collection)
-        near = table[np.isin(table["video_id"], sorted({video_id for video_id, _, _ in wanted}))]
-        found = {}
-        for record in near:
-            name = (int(record["video_id"]), _level(record), int(record["clip_index"]))
-            if name in wanted:
-                found[name] = np.array(rows[int(record["row"])], np.float32)
-        return found
+        videos, levels, clips = zip(*wanted, strict=True)
+        asked = _numbers(videos, [LEVELS.index(level) for level in levels], clips)
+        present = table[np.isin(_numbers(table["video_id"], table["level"], table["clip_index"]),
+                                asked)]  # fmt: skip
+        return {
+            (int(record["video_id"]), _level(record), int(record["clip_index"])): np.array(
+                rows[int(record["row"])], np.float32
+            )
+            for record in present
+        }
 
     def replace(self, collection: Collection, videos: Iterable[tuple[int, Points]]) -> int:
         """See `VectorStore`. The lock is held for the switch only."""
@@ -313,6 +316,12 @@ def _records(video_id: int, points: Points, first_row: int, change: int) -> NDAr
     made["start_ms"], made["end_ms"] = points.spans_ms[:, 0], points.spans_ms[:, 1]
     made["task"], made["role"], made["change"] = points.task, points.role, change
     return made
+
+
+def _numbers(videos: ArrayLike, levels: ArrayLike, clips: ArrayLike) -> NDArray[np.int64]:
+    """One number per point: the video in the high bits, then level and clip."""
+    high = np.asarray(videos, np.int64) << 36
+    return high | (np.asarray(levels, np.int64) << 32) | np.asarray(clips, np.int64)
 
 
 def _passing(table: NDArray[Any], chosen: PointFilter) -> NDArray[np.bool_]:

@@ -32,6 +32,9 @@ WINDOWS: Mapping[Domain, Mapping[ChunkLevel, WindowSize]] = {
 }
 
 
+LONGEST_MICRO_SEC = max(sizes[ChunkLevel.MICRO].length_sec for sizes in WINDOWS.values())
+
+
 def chunk_producer(domain: Domain, stills: Producer) -> Producer:
     """What decides about the chunks of a video and their vectors."""
     sizes = {

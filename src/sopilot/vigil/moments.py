@@ -86,13 +86,23 @@ def fuse_moments(rankings: Mapping[str, Sequence[SpanHit]], k: float = FUSION_K)
     groups: dict[int, list[_Group]] = {}
     for evidence in ranked:
         own = groups.setdefault(evidence.hit.video_id, [])
-        home = next((g for g in own if is_one(g.first.hit.span, evidence.hit.span)), None)
+        home = _home(own, evidence.hit.span)
         if home is None:
             home = _Group(evidence)
             own.append(home)
         home.all.append(evidence)
     moments = [_moment(group, k) for own in groups.values() for group in own]
     return sorted(moments, key=lambda m: (-m.score, m.video_id, m.span))
+
+
+def _home(groups: Sequence[_Group], span: TimeSpan) -> _Group | None:
+    """The first group that a hit belongs to. Most are elsewhere, which two comparisons tell."""
+    start, end = span.start_sec, span.end_sec
+    for group in groups:
+        own = group.first.hit.span
+        if own.start_sec <= end and start <= own.end_sec and is_one(own, span):
+            return group
+    return None
 
 
 def is_one(one: TimeSpan, other: TimeSpan) -> bool:
@@ -127,19 +137,20 @@ def diversified(
     if not moments:
         return []
     top = moments[0].score
-    left = list(range(len(moments)))
+    nearest = dict.fromkeys(range(len(moments)), 0.0)  # how alike the most alike chosen one is
     chosen: list[int] = []
-    while left and len(chosen) < count:
+    while nearest and len(chosen) < count:
         best = max(
-            left,
+            nearest,
             key=lambda i: (
-                (1 - _DIVERSITY) * moments[i].score / top
-                - _DIVERSITY * max((_likeness(i, j, moments, looks) for j in chosen), default=0.0),
+                (1 - _DIVERSITY) * moments[i].score / top - _DIVERSITY * nearest[i],
                 -i,
             ),
         )
-        left.remove(best)
+        del nearest[best]
         chosen.append(best)
+        for i, so_far in nearest.items():
+            nearest[i] = max(so_far, _likeness(i, best, moments, looks))
     return [moments[i] for i in chosen]
 
 

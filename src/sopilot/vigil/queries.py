@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
@@ -251,6 +251,40 @@ def chunks_of(
     if span is not None:
         query = query.where(chunks.c.start_sec < span.end_sec, chunks.c.end_sec > span.start_sec)
     return [_chunk(row) for row in connection.execute(query.order_by(chunks.c.chunk_index))]
+
+
+def chunks_at(
+    connection: Connection, level: str, longest_sec: float, places: Sequence[tuple[int, TimeSpan]]
+) -> list[list[ChunkRow]]:
+    """The chunks of a level that overlap each (video, span), in time order; in one query.
+
+    longest_sec: of the level's chunks, so that an index finds those that begin before the span.
+    """
+    if not places:
+        return []
+    overlap = or_(
+        *(
+            and_(
+                chunks.c.video_id == video_id,
+                chunks.c.level == level,
+                chunks.c.start_sec > span.start_sec - longest_sec - 0.001,
+                chunks.c.start_sec < span.end_sec,
+            )
+            for video_id, span in dict.fromkeys(places)
+        )
+    )
+    query = select(chunks).where(overlap)
+    by_video: dict[int, list[ChunkRow]] = {}
+    for row in connection.execute(query.order_by(chunks.c.video_id, chunks.c.chunk_index)):
+        by_video.setdefault(row.video_id, []).append(_chunk(row))
+    return [
+        [
+            chunk
+            for chunk in by_video.get(video_id, ())
+            if chunk.span.start_sec < span.end_sec and chunk.span.end_sec > span.start_sec
+        ]
+        for video_id, span in places
+    ]
 
 
 def _chunk(row: Row[Any]) -> ChunkRow:

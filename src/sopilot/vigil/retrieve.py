@@ -19,11 +19,12 @@ from sqlalchemy import Connection
 from sopilot.core.errors import InputError, ProducerMismatch
 from sopilot.core.timespan import TimeSpan, union
 from sopilot.embed.stills import StillEmbedder
-from sopilot.library.annotations import Annotation, TextFilter, search_texts
+from sopilot.library.annotations import Annotation, TextFilter, matched_terms, search_texts
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import Collection, Hit, Level, PointFilter, PointName
 from sopilot.text.analyze import terms
 from sopilot.vigil import queries
+from sopilot.vigil.levels import LONGEST_MICRO_SEC
 from sopilot.vigil.meaning import meant
 from sopilot.vigil.moments import Moment, SpanHit, diversified, fuse_moments
 from sopilot.vigil.schemas import ChunkRow
@@ -107,13 +108,14 @@ def retrieve(
     clock = _Clock()
     rankings: dict[str, Sequence[SpanHit]] = {}
     texts: dict[str, Annotation] = {}
-    words: dict[str, tuple[str, ...]] = {}
     text_filter = TextFilter(video_ids=where.video_ids, spans=where.spans)
     if terms(query.text):
         said: list[SpanHit] = []
-        for hit in search_texts(connection, query.text, text_filter, MOST_TEXT_HITS):
+        for hit in search_texts(
+            connection, query.text, text_filter, MOST_TEXT_HITS, wants_words=False
+        ):
             made = _text_hit(hit.annotation, hit.score)
-            texts[made.name], words[made.name] = hit.annotation, hit.matched_terms
+            texts[made.name] = hit.annotation
             said.append(made)
         rankings[TEXT] = said
         clock.stage("text")
@@ -134,12 +136,18 @@ def retrieve(
     moments = fuse_moments(rankings)
     moments = _spread(moments, per_minute)
     pool = moments[: max(3 * count, 20)]
-    parts = {
-        moment: queries.chunks_of(connection, moment.video_id, "micro", moment.span)
-        for moment in pool
-    }
+    places = [(moment.video_id, moment.span) for moment in pool]
+    parts = dict(
+        zip(pool, queries.chunks_at(connection, "micro", LONGEST_MICRO_SEC, places), strict=True)
+    )
     vectors = _vectors_of(runtime, collection, [(m, parts[m]) for m in pool])
     chosen = diversified(pool, vectors, count)
+    words = {
+        item.hit.name: matched_terms(texts[item.hit.name], query.text)
+        for moment in chosen
+        for item in moment.evidence
+        if item.ranking == TEXT
+    }
     keyframes = tuple(_keyframes(moment.span, parts[moment]) for moment in chosen)
     clock.stage("fuse")
     unknown = _unknown_words(connection, query.text, words, text_filter)

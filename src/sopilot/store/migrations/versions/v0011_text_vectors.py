@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.add_column("vigil_videos", sa.Column("texts_producer", sa.String(length=64), nullable=True))
     op.add_column("vigil_videos", sa.Column("texts_count", sa.Integer(), nullable=True))
     op.add_column("vigil_videos", sa.Column("texts_last_id", sa.Integer(), nullable=True))
+    op.create_index("ix_chunks_start_sec", "chunks", ["video_id", "level", "start_sec"])
     op.add_column(
         "vigil_videos",
         sa.Column("wants_speech", sa.Boolean(), server_default=sa.false(), nullable=False),
@@ -24,6 +25,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_index("ix_chunks_start_sec", "chunks")
     with op.batch_alter_table("vigil_videos") as table:
         table.drop_column("wants_speech")
         table.drop_column("texts_last_id")
