@@ -178,7 +178,7 @@ def peak_megabytes(path: Path) -> float:
         capture_output=True,
         text=True,
     )
-    return float(done.stdout)
+    return float(done.stdout.splitlines()[-1])
 
 
 def _search_rows(folder: Path, options: Options) -> Iterator[Row]:
