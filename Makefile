@@ -75,6 +75,7 @@ bench-verdicts: setup ## judge films with known truth; ARGS="handwash --check" f
 lock: setup ## resolve requirements/*.in into hashed lock files
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o requirements/core.lock requirements/core.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -o requirements/dev.lock requirements/dev.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -o requirements/asr.lock requirements/asr.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/core.lock -c requirements/dev.lock --overrides <(echo 'torch; sys_platform == "never"') -o requirements/ml.lock requirements/ml.in
 
 clean: ## remove what the tools and the demo left

@@ -57,6 +57,7 @@ def test_requirement_inputs_equal_the_project_table() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert _requirements("core.in") == set(project["dependencies"])
     assert _requirements("dev.in") >= set(project["optional-dependencies"]["dev"])
+    assert _requirements("asr.in") == set(project["optional-dependencies"]["asr"])
 
 
 def test_make_help_lists_every_verb() -> None:
