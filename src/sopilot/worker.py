@@ -39,6 +39,7 @@ from sopilot.vigil.add import INDEX_KIND
 from sopilot.vigil.events import DETECT_KIND
 from sopilot.vigil.meaning import MEANING_KIND, embed_texts, watch_texts
 from sopilot.vigil.retention import watch_retention
+from sopilot.vigil.speech import SPEECH_KIND
 
 _TARGET = "sopilot.worker:run_embedded"
 _WORKER_SECRETS = ("webhook_secret", "vlm_api_key", "qdrant_api_key", "text_embedding_api_key")
@@ -64,7 +65,16 @@ def kinds_of(runtime: Runtime) -> Kinds:
         ),
         INDEX_KIND: Kind(
             lambda context: vigil.index_footage(runtime, context),
-            on_failure=vigil.index_ended,
+            on_failure=lambda connection, job, error: vigil.index_ended(
+                runtime, connection, job, error
+            ),
+            most_at_once=runtime.settings.vigil_concurrent_indexing or None,
+        ),
+        SPEECH_KIND: Kind(
+            lambda context: vigil.transcribe_video(runtime, context),
+            on_failure=lambda connection, job, error: vigil.transcription_ended(
+                runtime, connection, job, error
+            ),
             most_at_once=runtime.settings.vigil_concurrent_indexing or None,
         ),
         MEANING_KIND: Kind(lambda context: embed_texts(runtime, context)),

@@ -65,7 +65,8 @@ MATRIX = {
     "POST /api/v1/incidents/upload, POST /api/v1/incidents/{iid}/analyze, "
     "POST /api/v1/incidents/{iid}/search, POST /vigil/videos, "
     "POST /vigil/videos/{video_id}/index, POST /vigil/videos/{video_id}/cancel, "
-    "PUT /vigil/videos/{video_id}/transcript, POST /vigil/search, POST /vigil/query, "
+    "PUT /vigil/videos/{video_id}/transcript, POST /vigil/videos/{video_id}/transcribe, "
+    "POST /vigil/videos/{video_id}/transcribe/cancel, POST /vigil/search, POST /vigil/query, "
     "POST /vigil/ask, POST /vigil/queries/{query_id}/feedback, POST /vigil/events/detect, "
     "POST /vigil/videos/{video_id}/events, PUT /vigil/events/{event_id}/review",
     ADMIN: "DELETE /videos/{video_id}, POST /admin/rescore, PUT /task-profile, PUT /tasks/steps, "

@@ -12,9 +12,11 @@ from sopilot.core.config import Settings
 from sopilot.core.errors import BadSettings
 from sopilot.embed.speech import open_recogniser
 from sopilot.embed.whisper import FasterWhisper
+from sopilot.jobs.records import JobState
 from sopilot.library.annotations import Source, list_annotations
 from sopilot.runtime import close_runtime
 from sopilot.vigil.add import request_index
+from sopilot.vigil.speech import request_speech
 from tests.integration.service_parts import open_test_runtime
 from tests.integration.sound_films import write_film
 from tests.ml.test_image_text import BY, indexed
@@ -68,6 +70,31 @@ def test_a_video_gets_what_is_said_in_it(folder: Path, tmp_path: Path) -> None:
         assert all(0.0 <= row.span.start_sec <= row.span.end_sec <= 8.2 for row in rows)
         assert {row.detail["recogniser"] for row in rows} == {"faster-whisper"}
         assert {row.language for row in rows} == {"en"}
+    finally:
+        close_runtime(runtime)
+
+
+def test_a_video_is_transcribed_by_a_job_of_its_own(folder: Path, tmp_path: Path) -> None:
+    runtime = open_test_runtime(
+        tmp_path,
+        asr_backend="faster-whisper",
+        asr_model_dir=folder,
+        asr_compute_type="float32",
+    )
+    try:
+        video_id = indexed(runtime, write_film(tmp_path / "talk.mp4", 8.0, [(1.0, 7.0)]))
+        with runtime.database.write() as connection:
+            job = request_speech(runtime, connection, video_id, BY)
+        from tests.integration.service_parts import work
+
+        assert work(runtime, job.id).state is JobState.COMPLETED
+        with runtime.database.read() as connection:
+            rows = list_annotations(connection, video_id, source=Source.ASR)
+        assert rows
+        assert runtime.recogniser is not None
+        version = runtime.recogniser.producer.version
+        assert {row.detail["version"] for row in rows} == {version}
+        assert all(row.language for row in rows)
     finally:
         close_runtime(runtime)
 

@@ -61,6 +61,7 @@ STATUS: Mapping[type[SopilotError], int] = {
     errors.ProbeError: 400,
     errors.DecodeError: 400,
     errors.NoFrames: 400,
+    errors.NoSound: 400,
     errors.ModelError: 500,
     errors.ModelUnavailable: 503,
     errors.ModelRefused: 502,

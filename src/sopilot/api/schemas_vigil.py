@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sopilot.api.schemas_vigil_speech import SpeechState, speech_shape
 from sopilot.api.uploads import Label, none_if_blank
 from sopilot.core.timespan import TimeSpan
+from sopilot.jobs.records import Job
 from sopilot.library.annotations import Annotation
 from sopilot.vigil.add import Order
 from sopilot.vigil.passages import texts_of, why_relevant
@@ -137,6 +139,7 @@ class IndexStatus(BaseModel):
     skipped_sec: float | None = Field(description="Seconds that show nothing to be found by.")
     error_code: str | None
     error: str | None
+    speech: SpeechState | None = Field(description="Of the last transcription asked for by itself.")
 
 
 class Range(BaseModel):
@@ -423,7 +426,7 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def status_shape(row: FootageRow, text_count: int) -> IndexStatus:
+def status_shape(row: FootageRow, text_count: int, speech: Job | None) -> IndexStatus:
     """How far the index of a video is."""
     counts = Counts(**row.counts)
     skipped = None
@@ -445,6 +448,7 @@ def status_shape(row: FootageRow, text_count: int) -> IndexStatus:
         skipped_sec=skipped,
         error_code=row.error_code,
         error=row.error_message or row.video_error,
+        speech=None if speech is None else speech_shape(speech),
     )
 
 

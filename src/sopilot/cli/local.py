@@ -34,6 +34,7 @@ from sopilot.vigil.add import request_index
 from sopilot.vigil.event_schemas import EventRow, RunRow
 from sopilot.vigil.events import events_of
 from sopilot.vigil.schemas import Domain, FootageRow
+from sopilot.vigil.speech import request_speech
 from sopilot.vigil.wanted import queue_runs
 from sopilot.worker import kinds_of
 
@@ -159,6 +160,22 @@ def index_now(
     _work(runtime, job_id, stage_of("indexing"), f"video {asked.uid}")
     with runtime.database.read() as connection:
         return footage.get_footage(connection, asked.video_id)
+
+
+def transcribe_now(
+    runtime: Runtime,
+    video: str,
+    stage_of: Callable[[str], Progress],
+    *,
+    replaces_import: bool = False,
+) -> None:
+    """Recognise what is said in a video and wait for it. Raises as `vigil.speech.request_speech`,
+    and what failed the job."""
+    with runtime.database.write() as connection:
+        job = request_speech(
+            runtime, connection, video, requester(), replaces_import=replaces_import
+        )
+    _work(runtime, job.id, stage_of("transcribing"), f"video {video}")
 
 
 def detect_now(

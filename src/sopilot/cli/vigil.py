@@ -84,6 +84,7 @@ def index(
     from sopilot.core.config import load_settings
     from sopilot.vigil import queries
     from sopilot.vigil.schemas import Domain as Scene
+    from sopilot.vigil.speech import speech_job
 
     _quiet()
     with opened(load_settings(data_dir=data_dir)) as runtime:
@@ -92,7 +93,8 @@ def index(
             row = index_now(runtime, video, scene, bar.stage, wants_speech=transcribe)
         with runtime.database.read() as connection:
             texts = queries.count_texts(connection, row.video_id)
-    record = status_shape(row, texts).model_dump()
+            speech = speech_job(connection, row.video_id)
+    record = status_shape(row, texts, speech).model_dump()
     counts = ", ".join(f"{count} {level}" for level, count in record["counts"].items())
     said = f"{counts}; {record['covered_sec']} of {record['duration_sec']} s covered"
     _give(record, json_target, said)
@@ -121,6 +123,30 @@ def transcript(
     typer.echo(f"{len(found.rows)} sentences")
     for text in found.notes:
         note(text)
+
+
+@app.command("transcribe")
+def transcribe_video(
+    video: Video,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove the imported transcript for it, if any.")
+    ] = False,
+    json_target: JsonTarget = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Recognise what is said in a video, and wait for it; needs SOPILOT_ASR_BACKEND."""
+    from sopilot.api.schemas_vigil import transcript_shape
+    from sopilot.cli.local import opened, transcribe_now
+    from sopilot.core.config import load_settings
+    from sopilot.vigil.transcript import transcript_of
+
+    _quiet()
+    with opened(load_settings(data_dir=data_dir)) as runtime:
+        with progress_bar() as bar:
+            transcribe_now(runtime, video, bar.stage, replaces_import=replace)
+        with runtime.database.read() as connection:
+            record = transcript_shape(*transcript_of(connection, video)).model_dump()
+    _give(record, json_target, f"{record['num_text']} sentences")
 
 
 @app.command("search")

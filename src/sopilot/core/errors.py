@@ -22,7 +22,7 @@ SopilotError
 ├── AuthNotConfigured        no credentials are configured and this client may not do without
 ├── Forbidden                the role does not allow it
 ├── RateLimited              too many requests, or wrong credentials, from one address
-├── MediaError               ProbeError, DecodeError, NoFrames
+├── MediaError               ProbeError, DecodeError, NoFrames, NoSound
 ├── ModelError               a model cannot be loaded or cannot work
 │   ├── ModelUnavailable     its server is not there, busy, or cuts off (retryable)
 │   ├── ModelRefused         its server does not take the request: key, model, pictures
@@ -221,6 +221,10 @@ class DecodeError(MediaError):
 
 class NoFrames(MediaError):
     code = "NO_FRAMES"
+
+
+class NoSound(MediaError):
+    code = "NO_SOUND"
 
 
 class ModelError(SopilotError):

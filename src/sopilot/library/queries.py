@@ -347,8 +347,11 @@ def all_ids(connection: Connection) -> frozenset[int]:
 
 
 def jobs_of_footage(connection: Connection, video_id: int) -> list[int]:
-    """Jobs that index a video or look for events in it."""
+    """Jobs that index a video, transcribe it or look for events in it."""
     rows = [
+        *connection.execute(
+            select(vigil_videos.c.speech_job_id).where(vigil_videos.c.video_id == video_id)
+        ).scalars(),
         *connection.execute(
             select(vigil_videos.c.job_id).where(vigil_videos.c.video_id == video_id)
         ).scalars(),

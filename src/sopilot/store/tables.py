@@ -378,11 +378,12 @@ vigil_videos = Table(
     Column("texts_count", Integer),
     Column("texts_last_id", Integer),
     Column("wants_speech", Boolean, nullable=False, server_default=false()),
+    Column("speech_job_id", Integer, ForeignKey("jobs.id"), index=True),
 )
 """Videos that VIGIL knows. counts: chunks by level. producer: of its chunks and vectors. held_by:
 who forbade to delete it, None = nobody. texts_*: which annotations have vectors, and whose: as many
 and up to that id; ids are never used twice, so that every change shows. wants_speech: the index
-is to have what is said."""
+is to have what is said. speech_job_id: the last job that transcribed it by itself."""
 
 retention_rules = Table(
     "retention_rules",

@@ -19,7 +19,7 @@ from sopilot.jobs import queries as jobs
 from sopilot.library import queries as library
 from sopilot.library.add import AddedVideo, OpenTask, Upload, add_file, add_staged, name_of
 from sopilot.library.remove import forget_video, require_free
-from sopilot.library.schemas import UploadMeta, VideoStatus
+from sopilot.library.schemas import UploadMeta, VideoRow, VideoStatus
 from sopilot.runtime import Runtime
 from sopilot.store.audit import Action, record
 from sopilot.store.blobs import StagedBlob
@@ -27,6 +27,7 @@ from sopilot.store.engine import after_commit
 from sopilot.store.times import text_of
 from sopilot.vigil import queries
 from sopilot.vigil.schemas import Domain, FootageRow, IndexState
+from sopilot.vigil.transcribe import require_recogniser
 from sopilot.vigil.vectors import forget
 
 INDEX_KIND = "vigil.index"
@@ -142,26 +143,15 @@ def request_index(
     VideoNotFound, InputError where nothing recognises speech, Conflict where the video cannot be
     read or where its index is being made in another way.
     """
-    if wants_speech and runtime.recogniser is None:
-        raise InputError(
-            "nothing recognises speech here; set SOPILOT_ASR_BACKEND and SOPILOT_ASR_MODEL_DIR, or "
-            "import a transcript"
-        )
+    if wants_speech:
+        require_recogniser(runtime)
     row = library.lock_video(connection, video)
     if row.status is VideoStatus.FAILED:
         raise Conflict(
             f"video {row.uid} could not be read ({row.error_message}); upload another file",
             {"video_id": row.uid, "status": str(row.status)},
         )
-    if queries.find_footage(connection, row.id) is None:
-        recorded_from = _known_moment(row.recorded_at)
-        queries.insert_footage(
-            connection,
-            row.id,
-            domain or Domain.GENERIC,
-            recorded_from=recorded_from,
-            requested_by=by.name,
-        )
+    make_known(connection, row, domain or Domain.GENERIC, by)
     found = queries.lock_footage(connection, row.id)
     assert found is not None
     wanted = domain or found.domain
@@ -190,6 +180,18 @@ def request_index(
     )
     _queue(runtime, connection, found, is_ready=row.status is VideoStatus.READY, by=by.name)
     return queries.get_footage(connection, row.id)
+
+
+def make_known(connection: Connection, row: VideoRow, domain: Domain, by: Actor) -> None:
+    """Make a video of the library known to VIGIL; nothing changes where it is already."""
+    if queries.find_footage(connection, row.id) is None:
+        queries.insert_footage(
+            connection,
+            row.id,
+            domain,
+            recorded_from=_known_moment(row.recorded_at),
+            requested_by=by.name,
+        )
 
 
 def _queue(

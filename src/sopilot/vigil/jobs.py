@@ -7,13 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import BadSettings, SopilotError
-from sopilot.core.records import WORKER
+from sopilot.core.errors import BadSettings, NoSound, SopilotError
+from sopilot.core.records import WORKER, Progress
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.queries import heartbeat
 from sopilot.jobs.records import Job
 from sopilot.library import queries as library
-from sopilot.library.annotations import NewAnnotation, Source, put_annotations
 from sopilot.library.look import read_report, report_file, thumbnails_file
 from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
@@ -30,7 +29,8 @@ from sopilot.vigil.index import build_index
 from sopilot.vigil.levels import chunk_producer
 from sopilot.vigil.meaning import request_vectors
 from sopilot.vigil.schemas import Domain, IndexState
-from sopilot.vigil.transcribe import recognise
+from sopilot.vigil.speech import remove_replaced, store_speech
+from sopilot.vigil.transcribe import Heard, recognise
 from sopilot.vigil.vectors import collection_of, forget_if_gone, store_index
 
 
@@ -57,7 +57,9 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
         stills,
         lambda share: context.progress(share * (0.3 if footage.wants_speech else 1.0)),
     )
-    said = _speech(runtime, context, video) if footage.wants_speech else None
+    said = None
+    if footage.wants_speech:
+        said = _speech(runtime, context, video, lambda share: context.progress(0.3 + 0.7 * share))
     collection = collection_of(stills)
     described = time.monotonic()
     try:
@@ -80,7 +82,7 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
                 indexed_at=now_text(),
             )
             if said is not None:
-                put_annotations(connection, video_id, Source.ASR, f"asr:{video_id}", said)
+                store_speech(connection, video_id, said.rows)
             request_vectors(runtime, connection)
             observe(connection, Tally.VIGIL_SECONDS, "index_describe", described - begun)
             observe(connection, Tally.VIGIL_SECONDS, "index_store", stored - described)
@@ -89,32 +91,75 @@ def index_footage(runtime: Runtime, context: JobContext) -> None:
                 "covered_sec": index.covered_sec,
             }
             if said is not None:
-                detail["sentence_count"] = len(said)
+                detail["sentence_count"] = len(said.rows)
             record(connection, WORKER, Action.FOOTAGE_INDEXED, f"video:{video_id}", detail=detail)
     except BaseException:
         forget_if_gone(runtime, video_id)
         raise
 
 
-def _speech(runtime: Runtime, context: JobContext, video: VideoRow) -> list[NewAnnotation]:
+def _speech(runtime: Runtime, context: JobContext, video: VideoRow, progress: Progress) -> Heard:
     """What is said in the video. Raises as `vigil.transcribe.recognise`."""
     if runtime.recogniser is None:
         raise BadSettings(
-            "speech was asked for with the index, and nothing recognises it here; set "
-            "SOPILOT_ASR_BACKEND, or index the video without it"
+            "speech was asked for, and nothing recognises it in this worker; set "
+            "SOPILOT_ASR_BACKEND for it, or index the video without speech"
         )
     with workplace(runtime, context.job, "speech") as folder:
-        return recognise(
-            runtime,
-            runtime.recogniser,
-            video,
-            folder,
-            lambda share: context.progress(0.3 + 0.7 * share),
+        return recognise(runtime, runtime.recogniser, video, folder, progress)
+
+
+def transcribe_video(runtime: Runtime, context: JobContext) -> None:
+    """Work on a `vigil.transcribe` job: what is said in one video, and nothing else of its index.
+
+    Raises NoSound for a video without a sound track; then what was there stays.
+    """
+    video_id = int(context.job.payload["video_id"])
+    with runtime.database.write() as connection:
+        heartbeat(connection, context.job, runtime.settings.job_lease_seconds, 0.0)
+        video = library.get_ready_video(connection, video_id)
+    begun = time.monotonic()
+    heard = _speech(runtime, context, video, context.progress)
+    if not heard.has_sound:
+        raise NoSound(f"video {video.uid} has no sound track; import a transcript")
+    with context.commit() as connection:
+        queries.get_footage(connection, video_id)
+        store_speech(connection, video_id, heard.rows)
+        replaced_count = remove_replaced(connection, context.job)
+        request_vectors(runtime, connection)
+        observe(connection, Tally.VIGIL_SECONDS, "transcribe", time.monotonic() - begun)
+        record(
+            connection,
+            WORKER,
+            Action.TRANSCRIPT_RECOGNISED,
+            f"video:{video_id}",
+            detail={
+                "sentence_count": len(heard.rows),
+                "empty_count": heard.empty_count,
+                "moved_count": heard.moved_count,
+                "replaced_count": replaced_count,
+            },
         )
 
 
-def index_ended(connection: Connection, job: Job, error: SopilotError) -> None:
+def transcription_ended(
+    runtime: Runtime, connection: Connection, job: Job, error: SopilotError
+) -> None:
+    """What a failed or cancelled transcription leaves: its reason, on record; the job tells it."""
+    clear_workplace(runtime, job, "speech")
+    record(
+        connection,
+        WORKER,
+        Action.TRANSCRIPT_FAILED,
+        f"video:{int(job.payload['video_id'])}",
+        outcome="failed",
+        detail={"code": error.code},
+    )
+
+
+def index_ended(runtime: Runtime, connection: Connection, job: Job, error: SopilotError) -> None:
     """What a failed or cancelled index leaves: its reason, and the index before it, if any."""
+    clear_workplace(runtime, job, "speech")
     video_id = int(job.payload["video_id"])
     footage = queries.find_footage(connection, video_id)
     if footage is None:

@@ -53,6 +53,7 @@ class FootageRow:
     held_by: str | None
     hold_reason: str | None
     wants_speech: bool
+    speech_job_id: int | None
     uid: str
     status: str
     task_id: str

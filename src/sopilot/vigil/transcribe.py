@@ -1,18 +1,20 @@
 """What is said in a video, recognised by a model of this machine, as texts that are searched.
 
-Called by the index job where it is asked for. Long sound is given to the model in pieces that end
-where it is quiet; times are those of the video.
+Called by the index job where it is asked for, and by the job that only transcribes. Long sound is
+given to the model in pieces that end where it is quiet; times are those of the video.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sopilot.core.errors import InputError
 from sopilot.core.records import Progress
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.speech import Recogniser
@@ -27,31 +29,59 @@ QUIET_SEC = 30.0
 """How far before the end of a piece a quiet place is sought."""
 MOST_CHARACTERS = 2000
 _WINDOW_SEC = 0.5
+_SLACK_SEC = 0.05
+"""A model's clock has steps of 0.02 s; what is cut by less than this does not count as moved."""
 _FULL_SCALE = 32768.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was recognised. has_sound: there was a sound track to listen to. empty_count: sentences
+    without a word, left out; moved_count: those whose times lay outside what was heard."""
+
+    rows: list[NewAnnotation]
+    has_sound: bool
+    empty_count: int = 0
+    moved_count: int = 0
+
+
+def require_recogniser(runtime: Runtime) -> Recogniser:
+    """What recognises speech here. Raises InputError where nothing does."""
+    if runtime.recogniser is None:
+        raise InputError(
+            "nothing recognises speech here; set SOPILOT_ASR_BACKEND and SOPILOT_ASR_MODEL_DIR, or "
+            "import a transcript"
+        )
+    return runtime.recogniser
+
+
 def recognise(
     runtime: Runtime, recogniser: Recogniser, video: VideoRow, folder: Path, progress: Progress
-) -> list[NewAnnotation]:
+) -> Heard:
     """The sentences of a ready video; none where it has no sound.
 
     Raises MediaError, BlobNotFound, DiskFull, BadSettings, and what `progress` raises.
     """
     path = sound_of(runtime, video, folder, lambda share: progress(0.1 * share))
     if path is None or path.stat().st_size == 0:
-        return []
+        return Heard([], has_sound=path is not None)
     samples = np.memmap(path, np.int16, "r")
     rows: list[NewAnnotation] = []
+    sentence_count = moved_count = 0
     for first, stop in pieces(samples):
         piece = samples[first:stop].astype(np.float32) / _FULL_SCALE
         for sentence in recogniser.sentences(piece):
             row = _row(sentence.span, sentence.text, sentence.language, first, stop, recogniser)
-            rows += [row] if row is not None else []
+            sentence_count += 1
+            if row is not None:
+                rows.append(row)
+                if sentence.span.end_sec > len(piece) / RATE_HZ + _SLACK_SEC:
+                    moved_count += 1
             progress(0.1 + 0.9 * min(1.0, (first / RATE_HZ + sentence.span.end_sec) * RATE_HZ
                                      / len(samples)))  # fmt: skip
         progress(0.1 + 0.9 * stop / len(samples))
-    return prepared(rows)
+    return Heard(prepared(rows), True, sentence_count - len(rows), moved_count)
 
 
 def pieces(samples: NDArray[np.int16]) -> Iterator[tuple[int, int]]:

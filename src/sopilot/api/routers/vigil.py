@@ -37,12 +37,14 @@ from sopilot.api.schemas_vigil import (
     status_shape,
     transcript_shape,
 )
+from sopilot.api.schemas_vigil_speech import SpeechOrder, SpeechState, speech_shape
 from sopilot.core.errors import InputError
 from sopilot.vigil import queries, retention
 from sopilot.vigil.add import cancel_index, delete_footage, request_index
 from sopilot.vigil.ask import ask, judge
 from sopilot.vigil.schemas import Domain, IndexState
 from sopilot.vigil.search import search
+from sopilot.vigil.speech import cancel_speech, request_speech, speech_job
 from sopilot.vigil.transcript import transcript_of
 
 router = APIRouter(prefix="/vigil", tags=["vigil"], route_class=GuardedRoute)
@@ -169,7 +171,8 @@ def get_status(video_id: VideoName, _: Viewer, runtime: RuntimeDep) -> IndexStat
     """State, progress, chunks per level, and how much of the video can be found."""
     with runtime.database.read() as connection:
         row = queries.get_footage(connection, video_id)
-        return status_shape(row, queries.count_texts(connection, row.video_id))
+        texts = queries.count_texts(connection, row.video_id)
+        return status_shape(row, texts, speech_job(connection, row.video_id))
 
 
 @router.get(
@@ -199,6 +202,35 @@ async def put_video_transcript(
 ) -> Transcript:
     """A WebVTT or SubRip file in the place of the transcript that was there."""
     return await vigil.store_transcript(runtime, video_id, await request.body(), who.by)
+
+
+@router.post(
+    "/videos/{video_id}/transcribe",
+    summary="Recognise what is said",
+    status_code=202,
+    responses=failures(404, 409, 422),
+)
+def post_transcribe(
+    video_id: VideoName, who: Operator, runtime: RuntimeDep, order: SpeechOrder | None = None
+) -> SpeechState:
+    """By a model of this machine, without indexing the video anew. `speech` of
+    `GET /vigil/status/…` tells how far it is."""
+    replaces = order is not None and order.replace
+    with runtime.database.write() as connection:
+        job = request_speech(runtime, connection, video_id, who.by, replaces_import=replaces)
+    runtime.transport.wake(job.id)
+    return speech_shape(job)
+
+
+@router.post(
+    "/videos/{video_id}/transcribe/cancel",
+    summary="Cancel a transcription",
+    responses=failures(404, 409),
+)
+def post_transcribe_cancel(video_id: VideoName, _: Operator, runtime: RuntimeDep) -> SpeechState:
+    """Stop one that waits or is at work; the transcript before it stays."""
+    with runtime.database.write() as connection:
+        return speech_shape(cancel_speech(connection, video_id))
 
 
 @router.get("/videos/{video_id}/transcript", summary="Read the transcript", responses=failures(404))
