@@ -16,8 +16,10 @@ from sqlalchemy import select
 from test_api_service import serving
 from test_vigil import put_talk, send
 from test_vigil_speech import TONES, LoudnessNamer
+from typer.testing import CliRunner
 
 from sopilot.api.app import create_app
+from sopilot.cli.app import app
 from sopilot.core.records import Actor
 from sopilot.jobs.records import JobState
 from sopilot.library import queries as library
@@ -150,3 +152,19 @@ def test_without_a_recogniser_the_setting_is_named(tmp_path: Path) -> None:
         refused = order(client, video)
         assert refused.status_code == 422
         assert "SOPILOT_ASR_BACKEND" in refused.json()["detail"]
+
+
+def test_the_command_waits_for_the_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sopilot.runtime.open_recogniser", lambda _: LoudnessNamer())
+    runtime = open_test_runtime(tmp_path)
+    try:
+        with serving(create_app(runtime=runtime, with_workers=False)) as client:
+            path = write_film(tmp_path / "talk.mp4", 6.0, TONES[:1])
+            video = brought_in(runtime, client, path)
+    finally:
+        close_runtime(runtime)
+    where = ["--data-dir", str(tmp_path / "data")]
+    done = CliRunner().invoke(app, ["vigil", "transcribe", video, *where])
+    assert (done.exit_code, done.stdout) == (0, "2 sentences\n"), done.output
