@@ -44,6 +44,7 @@ MATRIX = {
     "GET /audit/trail, GET /api/v1/incidents, GET /api/v1/incidents/{iid}, "
     "GET /api/v1/incidents/{iid}/status/stream, GET /api/v1/incidents/{iid}/media, "
     "HEAD /api/v1/incidents/{iid}/media, GET /api/v1/incidents/{iid}/report, "
+    "HEAD /api/v1/incidents/{iid}/highlights/{number}, "
     "GET /api/v1/incidents/{iid}/highlights/{number}, GET /api/v1/events, "
     "GET /api/v1/events/{event_iid}, GET /api/v1/timelines, GET /api/v1/logs, "
     "GET /vigil/videos, GET /vigil/videos/{video_id}, GET /vigil/status/{video_id}, "
