@@ -26,7 +26,7 @@ from vlm_server import MODEL, Asked, Script, clocks, red_share, serving_model
 
 from sopilot.api import vigil as api_vigil
 from sopilot.api.app import create_app
-from sopilot.core.errors import JobNotFound
+from sopilot.core.errors import DiskFull, JobNotFound, StoreError
 from sopilot.core.timespan import TimeSpan
 from sopilot.jobs.records import JobState
 from sopilot.library import queries as library
@@ -410,6 +410,52 @@ def test_the_time_of_day_chooses_spans(opened: Open, clips: dict[str, Path]) -> 
     after = found(client, **order, recorded_after="2026-11-26T21:00:20Z")
     assert [r["start_sec"] for r in after["results"]] == [44.0]
     assert clockless != video
+
+
+@pytest.mark.parametrize("fault", [StoreError("the server is away"), DiskFull("no space left")])
+def test_an_index_that_cannot_be_stored_leaves_the_one_before(
+    opened: Open, clips: dict[str, Path], fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, client = opened(job_max_retries=1)
+    video = indexed(runtime, client, clips["yard"])
+    like: dict[str, Any] = {"like": {"video_id": video, "time_sec": 11.0}}
+    before = found(client, **like)["results"]
+    (collection,) = runtime.vectors.collections()
+
+    def refuse(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(runtime.vectors), "upsert", refuse)
+        client.post(f"/vigil/videos/{video}/index", json={"domain": "sports"})
+        with runtime.database.read() as connection:
+            job_id = vigil.get_footage(connection, video).job_id
+        assert job_id is not None
+        ended = work(runtime, job_id)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 1 if not fault.retryable else 2)
+        status = client.get(f"/vigil/status/{video}").json()
+        assert (status["state"], status["indexed"]) == ("error", True)
+        assert str(fault) in status["error"]
+        assert found(client, **like)["results"] == before
+        assert runtime.vectors.count(collection) == sum(status["counts"].values())
+    assert index(runtime, client, video)["state"] == "ready"
+    assert found(client, **like)["results"][0]["start_sec"] == before[0]["start_sec"]
+
+
+def test_a_vector_server_that_is_away_is_told_as_passing(
+    opened: Open, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, client = opened()
+    video = indexed(runtime, client, clips["short"])
+
+    def away(*_: object) -> None:
+        raise StoreError("the vector server does not answer")
+
+    put_talk(client, video, "WEBVTT\n\n00:01.000 --> 00:02.000\nA word.\n")
+    monkeypatch.setattr(type(runtime.vectors), "search", away)
+    reply = client.post("/vigil/search", json={"like": {"video_id": video, "time_sec": 1.0}})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "TRANSIENT_ERROR")
+    assert found(client, query="word")["num_results"] == 1  # texts need no vectors
 
 
 def test_chunks_of_many_moments_are_those_of_each(opened: Open, clips: dict[str, Path]) -> None:
