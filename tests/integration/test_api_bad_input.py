@@ -78,6 +78,14 @@ def place(
         yield client, runtime
 
 
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Runtime]]:
+    """A place for what is refused before a database is asked: one of them is enough."""
+    runtime = open_test_runtime(tmp_path_factory.mktemp("parser"), api_key="secret")
+    with serving(create_app(runtime=runtime, with_workers=False)) as client:
+        yield client, runtime
+
+
 def refused(response: Response, *statuses: int) -> str:
     """The code of a refusal, after its form was looked at."""
     assert response.status_code in (statuses or range(400, 500)), response.text[:500]
@@ -122,8 +130,8 @@ def test_there_are_routes_to_look_at() -> None:
     ],
     ids=["empty", "cut", "null", "list", "number", "text", "no text", "deep", "nan"],
 )
-def test_a_body_of_another_form(place: tuple[Client, Runtime], route: Route, body: bytes) -> None:
-    client, runtime = place
+def test_a_body_of_another_form(parser: tuple[Client, Runtime], route: Route, body: bytes) -> None:
+    client, runtime = parser
     before = row_count(runtime)
     is_optional = not route.operation["requestBody"].get("required", False)
     response = send(client, route, body)
@@ -135,8 +143,8 @@ def test_a_body_of_another_form(place: tuple[Client, Runtime], route: Route, bod
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-def test_a_key_that_is_given_twice(place: tuple[Client, Runtime], route: Route) -> None:
-    client, runtime = place
+def test_a_key_that_is_given_twice(parser: tuple[Client, Runtime], route: Route) -> None:
+    client, runtime = parser
     before = row_count(runtime)
     for body in (b'{"x": 1, "x": 2}', b'{"y": [{"\\u0078": 1, "x": 1}]}'):
         response = send(client, route, body)

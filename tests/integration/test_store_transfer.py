@@ -15,7 +15,8 @@ from sopilot.cli.app import app
 from sopilot.core.errors import InputError
 from sopilot.core.records import Actor
 from sopilot.jobs.outbox import enqueue_event
-from sopilot.store import moving
+from sopilot.store import moving, transfer
+from sopilot.store import rows as store_rows
 from sopilot.store.audit import Action, breaks, record, rows_from
 from sopilot.store.engine import Database, open_database
 from sopilot.store.moving import move
@@ -23,6 +24,14 @@ from sopilot.store.tables import metadata, outbox, score_reviews, scores
 from sopilot.store.transfer import copy_rows, delete_rows, dump_rows, has_rows
 
 BY = Actor("token:api", "admin")
+ROWS = 261
+"""More than fit into two pieces, as pieces are here."""
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((store_rows, "PIECE"), (transfer, "_PIECE")):
+        monkeypatch.setattr(module, name, 100)
 
 
 def _rows(database: Database) -> dict[str, list[Any]]:
@@ -37,7 +46,7 @@ def _fill(database: Database) -> None:
     fates = (score_rows.Fate(missing=True, actual_sec=None), score_rows.Fate(actual_sec=0.1 + 0.2))
     made = [
         score_rows.Made(score=None if n % 7 == 0 else n / 3, minute=n, verdict="pass", steps=fates)
-        for n in range(1201)
+        for n in range(ROWS)
     ]
     with database.write() as connection:
         score_rows.store(connection, made)
@@ -102,7 +111,7 @@ def test_an_installation_moves_to_the_other_database_and_back(
     _fill(database)
     before = _rows(database)
     counted = move(database, other, is_dry=True)
-    assert {item.table: item.copied for item in counted}["scores"] == 1201
+    assert {item.table: item.copied for item in counted}["scores"] == ROWS
     with other.read() as connection:
         assert not has_rows(connection)
     moved = move(database, other)
