@@ -233,11 +233,38 @@ def test_a_key_that_no_header_carries_is_refused_unshown(key: str) -> None:
     assert key not in caught.value.message
 
 
-def test_a_server_that_drips_is_too_slow(script: Script) -> None:
-    script.lasting_fault = "drip"
-    with serving_model(script) as url, opened(url, timeout_sec=0.5, attempts=1) as client:
-        with pytest.raises(ModelUnavailable, match="did not answer in time"):
+@pytest.mark.parametrize("fault", ["drip", "drip_headers"])
+def test_a_server_that_drips_is_too_slow(script: Script, fault: str) -> None:
+    script.lasting_fault = fault
+    with serving_model(script) as url, opened(url, timeout_sec=0.5, attempts=2) as client:
+        with pytest.raises(ModelUnavailable, match="did not answer in time") as caught:
             client.ask_for(QUESTION)
+        assert caught.value.details["attempts"] == 2
+        assert (len(script.asked), script.dripped_whole_count) == (2, 0)
+        script.lasting_fault = None
+        assert client.ask_for(QUESTION)[1].attempts == 1
+
+
+def test_a_server_that_takes_a_question_too_slowly_is_too_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        ended = threading.Event()
+
+        def sip() -> None:
+            connection, _ = server.accept()
+            while not ended.wait(0.05) and connection.recv(1 << 15):
+                pass
+            connection.close()
+
+        thread = threading.Thread(target=sip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        asked = Question((Picture(1.0, bytes(12 << 20)), "?"), Answer, 100)
+        with opened(url, timeout_sec=0.5, attempts=1) as client:
+            with pytest.raises(ModelUnavailable, match=r"did not answer in time \(WriteTimeout"):
+                client.ask_for(asked)
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ See = Callable[[Asked], Any]
 @dataclass
 class Script:
     """How the server behaves. faults: one per request, in order, then it answers well; each is a
-    name: slow, drip, cut, truncated, busy, broken, html, prose, empty, foreign, none. replies:
-    status, body, headers, given as they are before anything is looked at."""
+    name: slow, drip, drip_headers, cut, truncated, busy, broken, html, prose, empty, foreign, none.
+    replies: status, body, headers, given as they are before anything is looked at."""
 
     see: See
     key: str | None = None
@@ -120,6 +120,7 @@ class Script:
     refused: list[str] = field(default_factory=list)
     embedded: list[str] = field(default_factory=list)
     most_at_once: int = 0
+    dripped_whole_count: int = 0
     _open: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -236,8 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return
-        if fault == "drip":
-            self._drip()
+        if fault in {"drip", "drip_headers"}:
+            self._drip(in_headers=fault == "drip_headers")
             return
         if fault == "busy":
             self._send(429, {"error": {"message": "busy"}}, {"retry-after": "1"})
@@ -286,16 +287,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _drip(self) -> None:
-        """A blank now and then, until the client goes or 200 are sent."""
+    def _drip(self, *, in_headers: bool) -> None:
+        """A byte now and then, until the client goes or 200 are sent; of a header that has no end,
+        or of the body."""
         self.send_response(200)
         self.send_header("content-length", "200")
-        self.end_headers()
+        if in_headers:
+            self.flush_headers()
+            self.wfile.write(b"x-padding:")
+        else:
+            self.end_headers()
         try:
             for _ in range(200):
                 self.wfile.write(b" ")
                 self.wfile.flush()
                 time.sleep(0.05)
+            self.owner.dripped_whole_count += 1
         except OSError:
             self.close_connection = True
 

@@ -20,6 +20,7 @@ import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sopilot.core.errors import ModelRefused, ModelReplyError
+from sopilot.vlm.deadline import DeadlineTransport
 from sopilot.vlm.retry import authorization, exchange, failed_with, repeated, without_key
 from sopilot.vlm.told import MOST_CHARACTERS, readable_json
 
@@ -295,12 +296,14 @@ class VlmClient:
 
 def connections(endpoint: Endpoint) -> httpx.Client:
     """Connections to an endpoint: no redirect is followed, which would send key and pictures on,
-    and no proxy is taken from the environment. Raises ModelRefused for a key that fits no header.
+    and no proxy is taken from the environment. A whole answer has the endpoint's time. Raises
+    ModelRefused for a key that fits no header.
     """
+    limits = httpx.Limits(max_connections=endpoint.concurrency)
     return httpx.Client(
         headers=authorization(endpoint.api_key),
         timeout=httpx.Timeout(endpoint.timeout_sec, connect=min(10.0, endpoint.timeout_sec)),
-        limits=httpx.Limits(max_connections=endpoint.concurrency),
+        transport=DeadlineTransport(endpoint.timeout_sec, limits),
         follow_redirects=False,
         trust_env=False,
     )

@@ -5,7 +5,6 @@ Shared by the clients of the two wire forms. Every failure leaves as a ModelErro
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,12 +122,11 @@ def exchange(
 ) -> bytes:
     """The body of a 200. Raises ModelUnavailable, ModelRefused, ModelReplyError (too large).
 
-    The client's read timeout also bounds the whole body, so that a server that sends a byte now
-    and then cannot hold a question for ever.
+    http: of `client.connections`, whose timeout bounds the whole answer.
     """
     try:
         with http.stream(method, url, **request) as reply:
-            body = _read(reply, url, most_bytes, http.timeout.read or math.inf)
+            body = _read(reply, url, most_bytes)
     except httpx.TimeoutException as error:
         raise ModelUnavailable(
             f"{url} did not answer in time ({type(error).__name__}); raise {names.timeout} or ask "
@@ -148,15 +146,12 @@ def exchange(
     return body
 
 
-def _read(reply: httpx.Response, url: str, most_bytes: int, most_sec: float) -> bytes:
-    latest = time.monotonic() + most_sec
+def _read(reply: httpx.Response, url: str, most_bytes: int) -> bytes:
     body = bytearray()
     for block in reply.iter_bytes():
         body += block
         if len(body) > most_bytes:
             raise ModelReplyError(f"{url} answered more than {most_bytes} bytes")
-        if time.monotonic() > latest:
-            raise httpx.ReadTimeout("the body takes too long", request=reply.request)
     return bytes(body)
 
 
