@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sopilot.core.config import SERVER_SECRETS, Settings
-from sopilot.core.errors import StoreError
+from sopilot.core.errors import SopilotError, StoreError
 from sopilot.core.log import configure_logging, get_logger
+from sopilot.core.places import details_without_places, without_places
 from sopilot.embed.base import VideoFeatures
 from sopilot.incidents import jobs as incidents
 from sopilot.incidents.submit import INCIDENT_KIND
-from sopilot.jobs.context import Kind
+from sopilot.jobs.context import Handler, JobContext, Kind
 from sopilot.jobs.loop import Kinds, run_worker
 from sopilot.jobs.outbox import deliver_due, receiver_of, start_outbox
 from sopilot.jobs.pool import WorkerPool
+from sopilot.jobs.retry import named
 from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
 from sopilot.library.annotations import reindex_texts
@@ -48,7 +51,7 @@ _log = get_logger(__name__)
 
 def kinds_of(runtime: Runtime) -> Kinds:
     """The table kind -> handler, bound to the handles of this process."""
-    return {
+    kinds = {
         INGEST_KIND: Kind(
             lambda context: ingest_video(
                 runtime, context, _boundaries, partial(_video_ready, runtime)
@@ -92,6 +95,30 @@ def kinds_of(runtime: Runtime) -> Kinds:
             lambda context: adapt_tasks(runtime, context), on_failure=training_ended
         ),
     }
+    data_dir = runtime.settings.data_dir
+    return {
+        name: replace(kind, handler=_without_places(kind.handler, data_dir))
+        for name, kind in kinds.items()
+    }
+
+
+def _without_places(handler: Handler, data_dir: Path) -> Handler:
+    """The handler, whose failures name no folder of this machine: they are stored and shown."""
+
+    def handle(context: JobContext) -> None:
+        try:
+            handler(context)
+        except (SopilotError, OSError) as error:
+            found = named(error)
+            message = without_places(found.message, data_dir)
+            details = details_without_places(found.details, data_dir)
+            if found is error and (message, details) == (found.message, found.details):
+                raise
+            is_ours = isinstance(error, SopilotError)
+            _log.warning("place.withheld", reason=found.message, exc_info=not is_ours)
+            raise type(found)(message, details) from error
+
+    return handle
 
 
 def _video_ready(runtime: Runtime, connection: Connection, video: VideoRow) -> None:

@@ -7,7 +7,6 @@ form (docs/errors.md), `detail` is where clients of the older product look for t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +18,7 @@ from starlette.exceptions import HTTPException
 from sopilot.core import errors
 from sopilot.core.errors import SopilotError
 from sopilot.core.log import get_logger
+from sopilot.core.places import details_without_places, without_places
 
 STATUS: Mapping[type[SopilotError], int] = {
     SopilotError: 500,
@@ -132,15 +132,10 @@ def _sopilot_error(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER_SEC)
     if status >= 500:
         _log.error("request.failed", code=error.code, message=error.message, exc_info=error)
-    message = _without_place(error.message, request.app.state.settings.data_dir)
-    return envelope(status, error.code, message, error.details, headers)
-
-
-def _without_place(message: str, data_dir: Path) -> str:
-    """The message with names below the data folder: where that lies is not the client's business,
-    and the log has it."""
-    place = str(data_dir.resolve())
-    return message.replace(f"{place}/", "").replace(place, "the data folder")
+    data_dir = request.app.state.settings.data_dir
+    message = without_places(error.message, data_dir)
+    details = details_without_places(error.details, data_dir)
+    return envelope(status, error.code, message, details, headers)
 
 
 def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -52,6 +52,7 @@ from sopilot.library.analyze import (
 from sopilot.library.capsules import Analysed, analysed, keep_capsule
 from sopilot.library.look import picture_producer
 from sopilot.library.moments import forget_video, index_video
+from sopilot.library.play import uploaded_file
 from sopilot.library.remove import note, release_after, settle
 from sopilot.library.schemas import Analysis, VideoRow
 from sopilot.library.workplace import clear_workplace, workplace
@@ -253,7 +254,7 @@ def _analyze(runtime: Runtime, video: VideoRow, context: JobContext, folder: Pat
             f"video {video.id} cannot be analysed again: its upload was not kept "
             "(SOPILOT_PRIVACY_KEEP_RAW=false); upload the file again"
         )
-    path = runtime.blobs.local_path("raw", video.sha256)
+    path = uploaded_file(runtime, video)
     name = video.original_filename or "the upload"
     if video.role.is_scored:
         with runtime.database.write() as connection:

@@ -28,6 +28,7 @@ from sopilot.library.analyze import (
     media_producer,
     renamed,
 )
+from sopilot.library.play import uploaded_file
 from sopilot.library.schemas import VideoRow
 from sopilot.media.decode import FrameConsumer, run_pass, run_span
 from sopilot.media.isolate import run_limited
@@ -183,10 +184,10 @@ def _source(runtime: Runtime, video: VideoRow) -> tuple[Path, Mapping[str, Any] 
     """The file to decode and the mask to lay over it: none over a copy that has one."""
     mask = parse_mask(runtime.settings)
     if video.is_raw_kept or mask is None:
-        return runtime.blobs.local_path("raw", video.sha256), None if mask is None else plain(mask)
+        return uploaded_file(runtime, video), None if mask is None else plain(mask)
     producer = media_producer(runtime.settings).fingerprint
     copy = stored(runtime, video, MASKED, producer)
-    return copy or runtime.blobs.local_path("raw", video.sha256), None
+    return copy or uploaded_file(runtime, video), None
 
 
 def look(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

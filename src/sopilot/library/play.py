@@ -11,9 +11,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from sopilot.core.errors import Conflict
-from sopilot.library.analyze import MASKED, is_masked, media_producer
+from sopilot.library.analyze import MASKED, is_masked, media_producer, renamed
 from sopilot.library.schemas import VideoRow
 from sopilot.runtime import Runtime
+from sopilot.store.blobs import blob_key
 from sopilot.store.derived import find_derived
 
 
@@ -24,6 +25,13 @@ class VideoFile:
     path: Path
     sha256: str
     is_masked: bool
+
+
+def uploaded_file(runtime: Runtime, video: VideoRow) -> Path:
+    """The bytes as they were uploaded. Raises BlobNotFound, which calls them as the sender did."""
+    name = video.original_filename or "the upload"
+    with renamed(Path(blob_key("raw", video.sha256)), name):
+        return runtime.blobs.local_path("raw", video.sha256)
 
 
 def file_of(
@@ -40,7 +48,7 @@ def file_of(
                 f"the upload of video {video.id} was not kept (SOPILOT_PRIVACY_KEEP_RAW=false); "
                 "upload the file again, or ask for the masked copy while masking is on"
             )
-        return VideoFile(runtime.blobs.local_path("raw", video.sha256), video.sha256, False)
+        return VideoFile(uploaded_file(runtime, video), video.sha256, False)
     producer = media_producer(runtime.settings).fingerprint
     stored = find_derived(connection, video.sha256, MASKED, producer)
     if stored is None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sopilot.core.records import Limits, Progress, no_progress
 from sopilot.library.analyze import renamed
 from sopilot.library.look import file_arguments
+from sopilot.library.play import uploaded_file
 from sopilot.library.schemas import VideoRow
 from sopilot.media.audio import write_sound
 from sopilot.media.isolate import run_limited
@@ -30,7 +31,7 @@ def sound_of(
     if not video.is_raw_kept:
         return None
     settings = runtime.settings
-    path = runtime.blobs.local_path("raw", video.sha256)
+    path = uploaded_file(runtime, video)
     name = video.original_filename or "the upload"
     found = run_limited(
         _TARGET,
