@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from sopilot.core.errors import Conflict, InputError, ModelReplyError
 from sopilot.incidents.ask_service import wire_events
-from sopilot.incidents.guides import FRAME_EVENT
+from sopilot.incidents.guides import FRAME_EVENT, score_of
 from sopilot.incidents.record import ANALYSIS_VERSION, event_record, events_of
 from sopilot.incidents.schemas import FoundEvent
 from sopilot.vlm.answers import WindowAnswer, answer_of
@@ -98,14 +98,16 @@ def _records(events: Sequence[FoundEvent]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _is_read_right(answer: WindowAnswer) -> bool:
-    """Is what the record says of a window in its raw answer? A score may be a probability, which
-    the answer's text does not hold."""
+    """Is what the record says of a window in its raw answer and the tokens beside it?"""
     told = from_json(readable_json(json_in(answer.raw)))
-    types = told["answers"] if "answers" in told else [FRAME_EVENT]
+    answers = told["answers"] if "answers" in told else {FRAME_EVENT: told["has_event"]}
     caption = told["caption"] if "caption" in told else told["description"]
     return (
         caption.strip() == answer.caption
         and float(told["risk_score"]) == answer.risk
-        and set(types) == set(answer.scores)
-        and all(0.0 <= score <= 1.0 for score in answer.scores.values())
+        and answer.scores
+        == {
+            kind: score_of(is_yes, float(told["risk_score"]), answer.choices.get(kind, ()))
+            for kind, is_yes in answers.items()
+        }
     )

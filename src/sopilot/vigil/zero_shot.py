@@ -25,7 +25,7 @@ from sopilot.vlm.answers import answer_record, asked_counts, unchecked_spans
 from sopilot.vlm.client import Reply
 from sopilot.vlm.conclude import ENTER, conclude
 from sopilot.vlm.detect import Asker, Guide, Pace, Reading, ask_windows
-from sopilot.vlm.probability import probability_of
+from sopilot.vlm.probability import choices_of, share_of_true
 
 PROMPT = 1
 """Number of the wording below; part of the prompt's version."""
@@ -164,9 +164,12 @@ def _guide(definition: DefinitionRow) -> Guide:
 
     def read(found: BaseModel, reply: Reply) -> Reading:
         told = cast(Any, found)
-        probability = probability_of(reply, "seen")
+        choices = choices_of(reply, "seen")
+        probability = share_of_true(choices)
         score = float(told.seen) if probability is None else probability
-        return Reading({definition.event_type: score}, str(told.caption).strip(), score)
+        kind = definition.event_type
+        beside = {kind: choices} if choices else {}
+        return Reading({kind: score}, str(told.caption).strip(), score, beside)
 
     return Guide(_INSTRUCTION, text, lambda window: _shape(window.index), read)
 

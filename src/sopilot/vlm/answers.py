@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sopilot.core.timespan import TimeSpan
+from sopilot.vlm.probability import Choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class WindowAnswer:
 
     scores: per event type, 0-1; empty where nobody answered. raw: the answer word for word.
     caption, risk: of the model. error_code: why the window counts as not checked, else None.
+    choices: per event type whose score is the probability of a yes, the tokens it comes from.
     likeness: (window index, weight) of the windows that look most like this one; weights sum to 1.
     """
 
@@ -40,6 +42,7 @@ class WindowAnswer:
     error_code: str | None = None
     error_message: str | None = None
     likeness: tuple[tuple[int, float], ...] = ()
+    choices: Mapping[str, Choices] = field(default_factory=dict)
 
     @property
     def is_checked(self) -> bool:
@@ -64,6 +67,10 @@ def answer_of(record: Mapping[str, Any]) -> WindowAnswer:
     values["span"] = TimeSpan(*values["span"])
     values["frames"] = tuple(ShownFrame(**frame) for frame in values["frames"])
     values["likeness"] = tuple((int(i), float(w)) for i, w in values["likeness"])
+    values["choices"] = {
+        kind: tuple((str(text), float(logprob)) for text, logprob in told)
+        for kind, told in values.get("choices", {}).items()
+    }
     return WindowAnswer(**values)
 
 

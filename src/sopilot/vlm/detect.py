@@ -23,6 +23,7 @@ from sopilot.core.records import Progress, no_progress
 from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vlm.answers import ShownFrame, WindowAnswer
 from sopilot.vlm.client import Picture, Question, Reply
+from sopilot.vlm.probability import Choices
 
 NOT_ASKED = "NOT_ASKED"
 NO_PICTURE = "NO_PICTURE"
@@ -54,11 +55,13 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer says. scores: per event type, 0-1. caption: in the model's words."""
+    """What an answer says. scores: per event type, 0-1. caption: in the model's words. choices: see
+    `WindowAnswer`."""
 
     scores: Mapping[str, float]
     caption: str
     risk: float
+    choices: Mapping[str, Choices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,7 @@ def _ask(
         risk=reading.risk,
         raw=reply.text,
         attempts=reply.attempts,
+        choices=dict(reading.choices),
     )
 
 
