@@ -229,7 +229,10 @@ def test_a_model_that_fails_ends_in_error_and_a_rerun_works(
     found = data(client, f"/incidents/{iid}")
     assert (found["status"], found["error_code"]) == ("ERROR", code)
     assert found["error"]
-    assert data(client, f"/logs?incident_iid={iid}")[-1]["event"] == "ERROR"
+    *_, begun, ended = data(client, f"/logs?incident_iid={iid}")
+    assert (begun["event"], ended["event"]) == ("STAGE_START", "ERROR")
+    for line in (begun, ended):
+        assert (line["model_version"], len(line["prompt_version"])) == (MODEL, 12)
     assert client.get(f"/api/v1/incidents/{iid}/media").status_code == 200
     assert client.get(f"/api/v1/incidents/{iid}/report").status_code == 425
     script.lasting_fault = None

@@ -136,7 +136,16 @@ def _fail(
         connection, incident_id, status=str(Status.ERROR), error_code=code, error_message=message
     )
     detail = {"code": code, "error": message}
-    queries.add_log(connection, incident_id, LogEvent.ERROR, Status.ERROR, detail=detail)
+    model_version, prompt_version = queries.last_versions(connection, incident_id)
+    queries.add_log(
+        connection,
+        incident_id,
+        LogEvent.ERROR,
+        Status.ERROR,
+        detail=detail,
+        model_version=model_version,
+        prompt_version=prompt_version,
+    )
     _announce(runtime, connection, "incident.failed", incident_id, detail)
     record(
         connection,

@@ -179,6 +179,18 @@ def add_log(
     )
 
 
+def last_versions(connection: Connection, incident_id: int) -> tuple[str | None, str | None]:
+    """Model and prompt that the last row of the log names: of an analysis under way those of its
+    pass, before its first pass none."""
+    row = connection.execute(
+        select(incident_logs.c.model_version, incident_logs.c.prompt_version)
+        .where(incident_logs.c.incident_id == incident_id)
+        .order_by(incident_logs.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return (None, None) if row is None else (row[0], row[1])
+
+
 def store_found(
     connection: Connection,
     incident_id: int,
