@@ -109,7 +109,7 @@ def _whole(path: Path, model: _Model) -> None:
             run_until_finished(runtime.database, kinds_of(runtime), video.ingest_job_id, _still)
             case = cases.open_case(runtime, row.id, Path(folder) / "work", _still)
 
-            def on_stage(stage: int) -> None:
+            def on_stage(stage: int, _model: str, _prompt: str | None) -> None:
                 model.stage = stage
 
             found = analyse(settings, case, model, on_stage, _still)  # type: ignore[arg-type]
