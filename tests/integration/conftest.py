@@ -193,6 +193,17 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
+@pytest.fixture
+def other(tmp_path: Path, database: Database, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An open database of the other kind than `database`."""
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    if database.is_sqlite:
+        url = request.getfixturevalue("postgres").emptied()
+    opened = open_database(url)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A procedure of three steps, and one with the last two exchanged; modules may have others."""

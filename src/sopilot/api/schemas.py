@@ -325,7 +325,9 @@ class SecondDatabaseCheck(BaseModel):
     status: Literal["up", "degraded"] = Field(
         description="Degraded where changes have waited for over a minute, or may not be applied."
     )
-    waiting: int = Field(description="Changes that the second database has not got yet.")
+    waiting: int = Field(
+        description="Changes that the second database has not got yet, up to 100 000."
+    )
     applied_at: str | None
     waiting_since: str | None
 

@@ -102,7 +102,7 @@ def compare_rows(
     from dataclasses import asdict
 
     from sopilot.core.errors import InputError
-    from sopilot.store.follow import compare
+    from sopilot.store.comparing import compare
 
     if source == target:
         raise InputError("--from and --to are the same database; name two")
@@ -183,7 +183,7 @@ def follow_stop(
     from sopilot.store import follow
 
     with _opened(data_dir, ensure=True) as database:
-        (follow.force_stop if force else follow.stop)(database)
+        follow.stop(database, is_forced=force)
     typer.echo("nothing follows any more")
 
 

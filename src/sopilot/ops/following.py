@@ -7,7 +7,6 @@ from sopilot.core.log import get_logger
 from sopilot.jobs.stop import Stop
 from sopilot.runtime import Runtime
 from sopilot.store import follow
-from sopilot.store.engine import Database, open_database
 
 _PAUSE_SEC = 2.0
 _LONGEST_PAUSE_SEC = 60.0
@@ -18,17 +17,12 @@ _log = get_logger(__name__)
 def watch_follow(runtime: Runtime, stop: Stop) -> None:
     """Apply the change log every other second until stopped, after trouble more and more seldom."""
     url = runtime.settings.second_database_url
-    second: Database | None = None
     pause_sec = _PAUSE_SEC
     while url and not stop.is_set():
         try:
-            if follow.state_of(runtime.database) is not None:
-                second = second or open_database(url)
-                follow.apply(runtime.database, second)
+            follow.apply_at(runtime.database, url)
             pause_sec = _PAUSE_SEC
         except SopilotError as error:
             _log.warning("follow.not_applied", reason=error.message)
             pause_sec = min(_LONGEST_PAUSE_SEC, 2.0 * pause_sec)
         stop.wait(pause_sec)
-    if second is not None:
-        second.close()

@@ -1,33 +1,48 @@
-"""A second database that follows the first one for the time of a migration, and the proof of it.
+"""A second database that follows the first one for the time of a migration.
 
 First database, its change log, second database: everything that the log names is brought to what
 the first holds at one moment, in one transaction of the second, which so is always the first at an
 earlier moment. There is no two-phase commit: a line leaves the log after that transaction, and who
 is killed between the two brings the same rows once more. The first database never waits for the
-second. Decision 0012.
+second. Whoever writes into the second holds it alone, reads the first only then, and finds there
+the mark of the latest start: nothing older is written over something newer. Decision 0012.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import Connection, Table, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from sopilot.core.errors import Conflict, StoreError
+from sopilot.core.errors import Conflict, InputError, SopilotError, StoreError
 from sopilot.core.records import Progress, no_progress
 from sopilot.store import change_log
+from sopilot.store.bringing import bring, give_up_values
 from sopilot.store.change_log import FollowState
-from sopilot.store.engine import Database
+from sopilot.store.engine import Database, open_database
 from sopilot.store.moving import TableMove, move
-from sopilot.store.rows import PIECE, Row, hashes_of, key_of, rows_of
+from sopilot.store.rows import PIECE, key_of
 from sopilot.store.tables import metadata
 from sopilot.store.transfer import raise_counters
 
-MOST_KEYS = 20
-"""Of rows that differ, named per table."""
-_APPLY_LOCK = 0x66_6F_6C_6C  # any fixed number: one applier at a time writes into a server
+_APPLY_LOCK = 0x66_6F_6C_6C  # any fixed number: one writer at a time in a server that follows
+_WAIT_SEC = 30.0
+_LOCK_WAIT = "300ms"  # under what a server waits before it looks for a deadlock: this side gives in
+_MOST_FORGOTTEN = 5000
+"""Lines removed in one transaction of the first: writers of a file wait for it."""
+_OVERTAKEN = (
+    "another `sopilot db follow start` or `stop` came between; let it end, then look at "
+    "`sopilot db follow status`"
+)
+
+Runs = list[tuple[int, int]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +52,6 @@ class Applied:
     lines: int
     written: int
     deleted: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A table in two databases. missing, surplus: rows that only the first, only the second has;
-    differing: the same key, another row. keys: the first of each, in that order. waiting: of all
-    these, rows that the change log still names."""
-
-    table: str
-    rows: int
-    missing: int
-    surplus: int
-    differing: int
-    waiting: int
-    keys: tuple[int, ...]
-
-    @property
-    def is_same(self) -> bool:
-        """Apart from what waits, are they alike?"""
-        return self.missing + self.surplus + self.differing == self.waiting
 
 
 def start(
@@ -69,59 +64,83 @@ def start(
     """Log changes of the first, copy all its rows into the second, then let changes be applied.
 
     Goes on where an earlier start was stopped; the service may run. is_forced: rows that only the
-    second has are removed. Raises Conflict where the second is followed itself, is of another
-    installation, or has such rows; StoreError.
+    second has are removed. Raises InputError where both are one database, Conflict where the second
+    is followed itself, is of another installation, has such rows, or another start comes between;
+    StoreError.
     """
-    with second.read() as connection:
-        if change_log.is_logged(connection):
+    with first.read() as connection:
+        earlier = change_log.pair_of(connection)
+    _refuse_unfit(second, earlier)
+    pair = uuid.uuid4().hex
+    was_logged = _change_tables(first, lambda writer: change_log.start_log(writer, pair))
+    try:
+        _refuse_unfit(second, pair)
+        surplus = _surplus(first, second)
+        if surplus and not is_forced:
+            told = ", ".join(f"{len(keys)} in {name}" for name, keys in surplus.items())
             raise Conflict(
-                "the second database has a change log: it is the first of another pair; stop that "
-                "with `sopilot db follow stop` there"
+                f"the second database holds rows that the first does not have ({told}); name an "
+                "empty one, or remove them with --force"
             )
-    surplus = _surplus(first, second)
-    if surplus and not is_forced:
-        told = ", ".join(f"{len(keys)} in {name}" for name, keys in surplus.items())
-        raise Conflict(
-            f"the second database holds rows that the first does not have ({told}); name an empty "
-            "one, or remove them with --force"
-        )
+    except BaseException:
+        if not was_logged:
+            _change_tables(first, change_log.stop_log)
+        raise
+    with _told_refusals():
+        with first.snapshot() as reader, second.write() as writer:
+            _wait_alone(writer)
+            if change_log.pair_of(reader) != pair:
+                raise Conflict(_OVERTAKEN)
+            change_log.set_mark(writer, pair)
+            _make_room(reader, writer)
+        moves = move(first, second, progress=progress, claim=lambda writer: _claim(writer, pair))
     with first.write() as connection:
-        change_log.start_log(connection)
-    with second.write() as writer:
-        if not second.is_sqlite:
-            _let_wait(writer)
-        _is_alone(writer)
-        for table in reversed(metadata.sorted_tables):
-            for key in surplus.get(table.name, ()):
-                writer.execute(table.delete().where(table.c[key_of(table)] == key))
-    moves = move(first, second, progress=progress)
-    with first.write() as connection:
+        if change_log.pair_of(connection) != pair:
+            raise Conflict(_OVERTAKEN)
         change_log.note_copied(connection)
     return moves
 
 
-def stop(first: Database) -> None:
-    """Drop the log; the second database stays as it is. Raises Conflict while lines wait."""
-    with first.write() as connection:
+def stop(first: Database, *, is_forced: bool = False) -> None:
+    """Drop the log; the second database stays as it is. Raises Conflict while lines wait that a
+    start has copied for, unless forced."""
+
+    def drop(connection: Connection) -> None:
+        if not change_log.is_logged(connection):
+            return
+        change_log.drop_triggers(connection)  # now everything that is being written is counted
         state = change_log.state_of(connection)
-        if state is not None and state.is_copied and state.waiting:
+        if not is_forced and state is not None and state.is_copied and state.waiting:
             raise Conflict(
                 f"{state.waiting} changes are not in the second database yet; run `sopilot db "
                 "follow apply` first, or drop them with --force"
             )
         change_log.stop_log(connection)
 
-
-def force_stop(first: Database) -> None:
-    """Drop the log with what waits in it."""
-    with first.write() as connection:
-        change_log.stop_log(connection)
+    _change_tables(first, drop)
 
 
 def state_of(first: Database) -> FollowState | None:
     """How far the second is behind; None where nothing follows."""
-    with first.read() as connection:
-        return change_log.state_of(connection)
+    try:
+        with first.read() as connection:
+            return change_log.state_of(connection)
+    except (OperationalError, ProgrammingError):  # it was dropped between two looks
+        return None
+
+
+def apply_at(first: Database, url: str) -> Applied | None:
+    """Like apply, with a second database that is opened for this only: it may have been away, or be
+    another file by now."""
+    with _noted(first):
+        state = _ready(first)
+        if state is None or not state.waiting:
+            return None if state is None else Applied(0, 0, 0)
+        second = open_database(url)
+        try:
+            return _apply(first, second)
+        finally:
+            second.close()
 
 
 def apply(first: Database, second: Database) -> Applied | None:
@@ -130,119 +149,144 @@ def apply(first: Database, second: Database) -> Applied | None:
     Raises StoreError; then the second is as before and the log whole, and the reason stands in its
     state.
     """
-    try:
-        applied = _apply(first, second)
-    except StoreError as error:
-        with suppress(StoreError), first.write() as connection:
-            if change_log.is_logged(connection):
-                change_log.note_failed(connection, error.message)
-        raise
-    return applied
+    with _noted(first):
+        state = _ready(first)
+        if state is None or not state.waiting:
+            return None if state is None else Applied(0, 0, 0)
+        return _apply(first, second)
+
+
+def _ready(first: Database) -> FollowState | None:
+    """None where nothing may be applied. Raises StoreError where not all changes are logged."""
+    state = state_of(first)
+    if state is None or not state.is_copied:
+        return None
+    with first.read() as connection:
+        missing = change_log.missing_triggers(connection)
+    if missing:
+        raise StoreError(
+            f"changes of {', '.join(missing)} are not logged (an update of SOPilot?); run "
+            "`sopilot db follow start` again"
+        )
+    return state
 
 
 def _apply(first: Database, second: Database) -> Applied | None:
-    with first.read() as connection:
-        state = change_log.state_of(connection)
-        if state is None or not state.is_copied:
-            return None
-        if missing := change_log.missing_triggers(connection):
-            raise StoreError(
-                f"changes of {', '.join(missing)} are not logged (an update of SOPilot?); run "
-                "`sopilot db follow start` again"
-            )
-        if not state.waiting:
-            return Applied(0, 0, 0)
     with second.write() as writer:
         if not _is_alone(writer):
             return None
         # Read after the lock: what another applier wrote before is older than what is read here.
         with first.snapshot() as reader:
-            waiting = change_log.lines(reader)
-            written, deleted = _bring(reader, writer, waiting)
+            state = change_log.state_of(reader)
+            if state is None or not state.is_copied:
+                return None
+            if change_log.mark_of(writer) != state.pair:
+                raise StoreError(
+                    "this second database is not the one that was filled (moved, set up anew, "
+                    "another address?); run `sopilot db follow start` again"
+                )
+            named, runs = _read_lines(reader)
+            written, deleted = bring(reader, writer, named)
             raise_counters(reader, writer)
-    with first.write() as connection:
-        change_log.forget_lines(connection, [seq for seq, _, _ in waiting])
-        change_log.note_applied(connection)
-    return Applied(len(waiting), written, deleted)
+    _forget(first, state.pair, runs)
+    return Applied(sum(last - start + 1 for start, last in runs), written, deleted)
+
+
+def _read_lines(reader: Connection) -> tuple[dict[str, set[int]], Runs]:
+    """(table → rows, numbers of the lines as runs without a gap). A gap may be a line that commits
+    later, which must stay."""
+    named: dict[str, set[int]] = {}
+    runs: Runs = []
+    for seq, table_name, row_id in change_log.lines(reader):
+        named.setdefault(table_name, set()).add(row_id)
+        if runs and runs[-1][1] == seq - 1 and seq - runs[-1][0] < _MOST_FORGOTTEN:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return named, runs
+
+
+def _forget(first: Database, pair: str, runs: Runs) -> None:
+    """Remove lines from the log that they were read from; another has the same numbers."""
+    at = 0
+    while at < len(runs):
+        count = 0
+        with first.write() as connection:
+            if change_log.pair_of(connection) != pair:
+                return
+            while at < len(runs) and count + runs[at][1] - runs[at][0] < _MOST_FORGOTTEN:
+                change_log.forget_lines(connection, *runs[at])
+                count += runs[at][1] - runs[at][0] + 1
+                at += 1
+            if at == len(runs):
+                change_log.note_applied(connection)
+
+
+@contextmanager
+def _noted(first: Database) -> Iterator[None]:
+    """Write down why the second could not be brought up."""
+    try:
+        with _told_refusals():
+            yield
+    except SopilotError as error:
+        with suppress(StoreError, DBAPIError), first.write() as connection:
+            if change_log.is_logged(connection):
+                change_log.note_failed(connection, error.message)
+        raise
+
+
+@contextmanager
+def _told_refusals() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise StoreError(
+            f"a database refuses: {reason}; if it does so again, run `sopilot db follow start`"
+        ) from error
+
+
+@contextmanager
+def at_rest(first: Database, second: Database) -> Iterator[None]:
+    """Nothing is applied meanwhile: every change that the second lacks stands in the log.
+
+    Raises Conflict where somebody applies for too long.
+    """
+    with first.read() as connection:
+        is_logged = change_log.is_logged(connection)
+    if not is_logged:
+        yield
+        return
+    with second.write() as writer:
+        _wait_alone(writer)
+        yield
+
+
+def _wait_alone(writer: Connection) -> None:
+    deadline = time.monotonic() + _WAIT_SEC
+    while not _is_alone(writer):
+        if time.monotonic() > deadline:
+            raise Conflict("somebody else applies changes just now; try again when that is done")
+        time.sleep(0.05)
 
 
 def _is_alone(writer: Connection) -> bool:
-    """Take the place of the one applier, and let foreign keys wait for the end."""
+    """Take the place of the one writer, and let foreign keys wait for the end."""
     if writer.dialect.name == "sqlite":  # the writer of a file is alone
         writer.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         return True
     lock = text("SELECT pg_try_advisory_xact_lock(:n)")
     if not writer.execute(lock, {"n": _APPLY_LOCK}).scalar_one():
         return False
+    _let_wait(writer)
     writer.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
     return True
 
 
-def _bring(
-    reader: Connection, writer: Connection, waiting: Sequence[tuple[int, str, int]]
-) -> tuple[int, int]:
-    """(rows written, rows deleted). What is gone goes first, for its unique values may be taken by
-    what is new; foreign keys are looked at in the end."""
-    named: dict[str, set[int]] = {}
-    for _, table_name, row_id in waiting:
-        named.setdefault(table_name, set()).add(row_id)
-    tables = [table for table in metadata.sorted_tables if table.name in named]
-    present: dict[str, dict[int, Row]] = {}
-    deleted = 0
-    for table in reversed(tables):
-        keys = sorted(named[table.name])
-        present[table.name] = rows_of(reader, table, keys)
-        gone = [key for key in keys if key not in present[table.name]]
-        for first in range(0, len(gone), PIECE):
-            column = table.c[key_of(table)]
-            done = writer.execute(table.delete().where(column.in_(gone[first : first + PIECE])))
-            deleted += done.rowcount
-    written = 0
-    for table in tables:
-        rows = present.pop(table.name)
-        _write(writer, table, rows)
-        written += len(rows)
-    return written, deleted
-
-
-def _write(writer: Connection, table: Table, rows: Mapping[int, Row]) -> None:
-    known = rows_of(writer, table, sorted(rows))
-    missing = [row for key, row in rows.items() if key not in known]
-    for first in range(0, len(missing), PIECE):
-        writer.execute(table.insert(), missing[first : first + PIECE])
-    for key, row in rows.items():
-        if key in known and known[key] != row:
-            writer.execute(table.update().where(table.c[key_of(table)] == key).values(row))
-
-
-def compare(first: Database, second: Database) -> list[Comparison]:
-    """Every table by the hashes of its rows, each database at one moment. Raises StoreError."""
-    found = []
-    with first.snapshot() as here, second.snapshot() as there:
-        waiting: dict[str, set[int]] = {}
-        if change_log.is_logged(here):
-            for _, name, row_id in change_log.lines(here):
-                waiting.setdefault(name, set()).add(row_id)
-        for table in metadata.sorted_tables:
-            found.append(_compared(here, there, table, waiting.get(table.name, set())))
-    return found
-
-
-def _compared(here: Connection, there: Connection, table: Table, waiting: set[int]) -> Comparison:
-    ours, theirs = hashes_of(here, table), hashes_of(there, table)
-    missing = sorted(ours.keys() - theirs.keys())
-    surplus = sorted(theirs.keys() - ours.keys())
-    differing = sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key])
-    all_keys = [*missing, *surplus, *differing]
-    return Comparison(
-        table.name,
-        len(ours),
-        len(missing),
-        len(surplus),
-        len(differing),
-        len(waiting.intersection(all_keys)),
-        tuple(all_keys[:MOST_KEYS]),
-    )
+def _claim(writer: Connection, pair: str) -> None:
+    _wait_alone(writer)
+    if change_log.mark_of(writer) != pair:
+        raise Conflict(_OVERTAKEN)
 
 
 def _let_wait(connection: Connection) -> None:
@@ -259,24 +303,69 @@ def _let_wait(connection: Connection) -> None:
         )
 
 
+def _change_tables(database: Database, change: Callable[[Connection], T]) -> T:
+    """In a transaction that never waits long for a lock, since others then wait behind it; tried
+    again where somebody holds one. Raises StoreError when that lasts."""
+    lock = text("SELECT pg_advisory_xact_lock(:n)")
+    deadline = time.monotonic() + _WAIT_SEC
+    while True:
+        try:
+            with database.write() as connection:
+                if not database.is_sqlite:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+                    connection.execute(lock, {"n": _APPLY_LOCK})
+                return change(connection)
+        except StoreError as error:
+            cause = error.__cause__
+            origin = cause.orig if isinstance(cause, DBAPIError) else None
+            is_lock = getattr(origin, "sqlstate", None) in {"55P03", "40P01"}
+            if not is_lock or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def _refuse_unfit(second: Database, pair: str | None) -> None:
+    """pair: of the first."""
+    with second.read() as connection:
+        its_pair = change_log.pair_of(connection)
+    if its_pair is not None and its_pair == pair:
+        raise InputError("both addresses name the same database; name two")
+    if its_pair is not None:
+        raise Conflict(
+            "the second database has a change log: it is the first of another pair; stop that "
+            "with `sopilot db follow stop` there"
+        )
+
+
 def _surplus(first: Database, second: Database) -> dict[str, list[int]]:
-    """Rows that only the second has, apart from those that the log names, which go by themselves.
+    """Rows that only the second has, apart from those that the log names, which are known to be
+    gone.
 
     Raises Conflict where a row of one number has two names: that is another installation.
     """
     found: dict[str, list[int]] = {}
-    with first.snapshot() as here, second.snapshot() as there:
-        logged: set[tuple[str, int]] = set()
-        if change_log.is_logged(here):
-            logged = {(name, row_id) for _, name, row_id in change_log.lines(here)}
+    with second.snapshot() as there, first.snapshot() as here:
+        logged, _ = _read_lines(here)
         for table in metadata.sorted_tables:
             if "uid" in table.c:
-                _refuse_other(_names(here, table), _names(there, table), table)
+                _refuse_other(here, there, table, logged.get(table.name, set()))
             only = _keys(there, table) - _keys(here, table)
-            left = sorted(key for key in only if (table.name, key) not in logged)
-            if left:
+            if left := sorted(only - logged.get(table.name, set())):
                 found[table.name] = left
     return found
+
+
+def _make_room(reader: Connection, writer: Connection) -> None:
+    """Remove what only the second has, and unique values that other rows have by now."""
+    for table in reversed(metadata.sorted_tables):
+        known = _keys(writer, table)
+        gone = sorted(known - _keys(reader, table))
+        for first in range(0, len(gone), PIECE):
+            column = table.c[key_of(table)]
+            writer.execute(table.delete().where(column.in_(gone[first : first + PIECE])))
+        both = sorted(known.difference(gone))
+        for first in range(0, len(both), PIECE):
+            give_up_values(reader, writer, table, both[first : first + PIECE], is_final=True)
 
 
 def _keys(connection: Connection, table: Table) -> set[int]:
@@ -288,9 +377,10 @@ def _names(connection: Connection, table: Table) -> dict[int, str]:
     return {int(key): str(uid) for key, uid in connection.execute(query)}
 
 
-def _refuse_other(ours: Mapping[int, str], theirs: Mapping[int, str], table: Table) -> None:
-    for key, uid in theirs.items():
-        if ours.get(key, uid) != uid:
+def _refuse_other(here: Connection, there: Connection, table: Table, logged: set[int]) -> None:
+    ours = _names(here, table)
+    for key, uid in _names(there, table).items():
+        if ours.get(key, uid) != uid and key not in logged:
             raise Conflict(
                 f"row {key} of {table.name} is {ours[key]} here and {uid} in the second database: "
                 "that is another installation; name an empty database"

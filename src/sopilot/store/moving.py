@@ -8,15 +8,23 @@ move that was stopped goes on where it was, and one that is done again changes n
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, func, select
 
 from sopilot.core.records import Progress, no_progress
+from sopilot.store.bringing import named_rows
 from sopilot.store.engine import Database
 from sopilot.store.rows import all_rows, key_of, rows_of, said
 from sopilot.store.tables import metadata
 from sopilot.store.transfer import raise_counters
+
+Claim = Callable[[Connection], None]
+
+
+def _claim_nothing(_writer: Connection) -> None:
+    """The service does not run: nobody else writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +52,24 @@ def move(
     *,
     is_dry: bool = False,
     progress: Progress = no_progress,
+    claim: Claim = _claim_nothing,
 ) -> list[TableMove]:
     """Make the target's tables those of the source; what was done and what both then hold.
 
-    Reads one moment of the source. is_dry: write nothing, count what would be written. Raises
+    Reads one moment of the source. is_dry: write nothing, count what would be written. claim: first
+    in every transaction of the target; raises where this move may not write any more. Raises
     StoreError; then what was written so far stays.
     """
     tables = metadata.sorted_tables  # what others refer to comes first
     found = []
     with source.snapshot() as reader:
         for number, table in enumerate(tables, start=1):
-            copied, changed = _copy(reader, target, table, is_dry=is_dry)
+            copied, changed = _copy(reader, target, table, claim, is_dry=is_dry)
             found.append((table, copied, changed))
             progress(0.8 * number / len(tables))
         if not is_dry:
             with target.write() as writer:
+                claim(writer)
                 raise_counters(reader, writer)
         moves = []
         for number, (table, copied, changed) in enumerate(found, start=1):
@@ -67,7 +78,9 @@ def move(
     return moves
 
 
-def _copy(reader: Connection, target: Database, table: Table, *, is_dry: bool) -> tuple[int, int]:
+def _copy(
+    reader: Connection, target: Database, table: Table, claim: Claim, *, is_dry: bool
+) -> tuple[int, int]:
     """(rows copied, rows changed)."""
     copied = changed = 0
     key = key_of(table)
@@ -79,7 +92,8 @@ def _copy(reader: Connection, target: Database, table: Table, *, is_dry: bool) -
         copied, changed = copied + len(missing), changed + len(other)
         if is_dry or not (missing or other):
             continue
-        with target.write() as writer:
+        with target.write() as writer, named_rows(table, [row[key] for row in piece]):
+            claim(writer)
             if missing:
                 writer.execute(table.insert(), missing)
             for row in other:

@@ -40,10 +40,14 @@ def rows_of(connection: Connection, table: Table, keys: Sequence[int]) -> dict[i
 
 def said(row: Mapping[str, Any]) -> str:
     """The row as text that is the same whatever database it comes from."""
-    plain = {
-        name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()
-    }
-    return canonical_json(plain)
+    return canonical_json({name: _plain(value) for name, value in row.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    # SQLite keeps no minus before a zero.
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def hashes_of(connection: Connection, table: Table) -> dict[int, bytes]:
