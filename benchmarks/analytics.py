@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.client import HTTPConnection
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +31,44 @@ RESULT_BYTES = 8_000
 """A result of a two-minute video; it lies between the columns that analytics read."""
 _AUDIT_ROW = (
     "INSERT INTO audit_log (seq, ts, actor, role, action, resource, outcome, detail, prev_hash,"
-    " hash) VALUES (:seq, '', 'bench', '', 'score.completed', '', 'ok', '{}', '', '')"
+    " hash) SELECT coalesce(max(seq), 0) + 1, '', 'bench', '', 'score.completed', '', 'ok', '{}',"
+    " '', '' FROM audit_log"
 )
-"""What tells the service that something changed; the chain itself is not looked at here."""
+"""What every change writes beside its row; the chain itself is not looked at here."""
 REQUESTS = 9
 """Per route and round, after one that warms up."""
 TARGET = 50.0
 ONE_ROW = "/videos/1"
-ROUTES = (
-    "/analytics",
-    "/analytics?days=90",
-    "/analytics?site_id=site-7",
-    "/analytics/compliance",
-    "/analytics/steps",
-    "/analytics/operators/operator-7/trend?limit=100",
+_SPAN = (datetime.now(UTC) - timedelta(days=200), datetime.now(UTC) - timedelta(days=20))
+FILTERS = (
+    "",
+    "task_id=pilot_task",
+    "site_id=site-7",
+    "operator_id_hash=operator-7",
+    "days=90",
+    f"from={_SPAN[0]:%Y-%m-%dT%H:%M:%SZ}&to={_SPAN[1]:%Y-%m-%dT%H:%M:%SZ}",
+    "task_id=pilot_task&site_id=site-7&days=90",
+)
+OF_ALL = ("/analytics", "/analytics/compliance", "/analytics/steps")
+OF_ONE = (
+    "/analytics/operators/operator-7/trend",
     "/analytics/operators/operator-7/projection",
     "/analytics/recommendations/operator-7",
 )
-COUNTED = ROUTES[:4]
-"""Routes whose answer is kept until something changes."""
+ROUTES = (
+    *(f"{path}?{chosen}".rstrip("?") for path in OF_ALL for chosen in FILTERS),
+    *(f"{path}?{chosen}".rstrip("?") for path in OF_ONE for chosen in (*FILTERS[:2], *FILTERS[4:])),
+)
+CHANGES = {
+    "score": "UPDATE scores SET score = :points, decision = :decision WHERE id = :id",
+    "video": "UPDATE videos SET site_id = :site, operator_id_hash = :operator WHERE id = :id",
+    "review": (
+        "INSERT INTO score_reviews (score_id, verdict, reviewer, created_at, updated_at) "
+        "VALUES (:id, :decision, 'bench', '', '') "
+        "ON CONFLICT (score_id) DO UPDATE SET verdict = excluded.verdict"
+    ),
+}
+"""What a change writes, beside its row of the audit log; one of the 100 000, drawn each time."""
 DECISIONS = ("pass", "pass", "needs_review", "retrain", "fail")
 
 
@@ -71,19 +89,37 @@ def rows(options: Options) -> Iterator[Row]:
 
 
 def _measured(server: Server, data_dir: Path, rounds: int) -> dict[str, list[float]]:
-    """Per route the median milliseconds of each round, also when each request finds a change."""
+    """Per route the median milliseconds of each round, as it is and when each request finds a
+    change: of a score, of a video, of a review, whichever takes longest."""
     connection = HTTPConnection("127.0.0.1", server.port)
     database = sqlite3.connect(data_dir / "sopilot.db", isolation_level=None)
-    changes = count(1)
+    dice = random.Random(5)
 
-    def change() -> None:
-        database.execute(_AUDIT_ROW, {"seq": next(changes)})
+    def change(statement: str) -> None:
+        operator = dice.randrange(OPERATOR_COUNT)
+        values = {
+            "id": dice.randrange(SCORE_COUNT) + 1,
+            "points": round(dice.uniform(30, 100), 2),
+            "decision": dice.choice(DECISIONS),
+            "site": f"site-{operator % SITE_COUNT}",
+            "operator": f"operator-{operator}",
+        }
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(statement, values)
+        database.execute(_AUDIT_ROW)
+        database.execute("COMMIT")
 
-    works = {route: partial(_median_ms, connection, route) for route in (ONE_ROW, *ROUTES)}
-    for route in COUNTED:
-        works[f"{route} after a change"] = partial(_median_ms, connection, route, change)
+    def after_a_change(route: str) -> float:
+        prepared = (partial(change, statement) for statement in CHANGES.values())
+        return max(_median_ms(connection, route, prepare) for prepare in prepared)
+
+    works: dict[str, Callable[[], float]] = {ONE_ROW: partial(_median_ms, connection, ONE_ROW)}
+    for route in ROUTES:
+        works[route] = partial(_median_ms, connection, route)
+        works[f"{route} after a change"] = partial(after_a_change, route)
     taken: dict[str, list[float]] = {name: [] for name in works}
     try:
+        _median_ms(connection, OF_ALL[0])  # all cells are counted here, once after filling in
         for _ in range(rounds):
             for name, work in works.items():
                 taken[name].append(work())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from sopilot.core.config import load_settings
 from sopilot.sop.tasks import ensure_task
@@ -102,7 +102,7 @@ def _store_one(connection: Connection, one: Made) -> int:
 
 
 def _video(connection: Connection, one: Made, now: str) -> int:
-    count = len(connection.execute(videos.select()).all())
+    count = connection.execute(select(func.max(videos.c.id))).scalar_one() or 0
     row = videos.insert().values(
         uid=f"v{count}",
         task_id=one.task,

@@ -19,7 +19,7 @@ from sopilot.api.schemas_analytics import (
     trend_response,
 )
 from sopilot.core.config import load_settings
-from sopilot.sop import analytics
+from sopilot.sop import analytics, cells
 from sopilot.sop.analytics_queries import ScoreFilter
 from sopilot.sop.memo import Memo
 from sopilot.store.engine import Database
@@ -65,7 +65,9 @@ def filled(database: Database, made: Sequence[Made]) -> list[Row]:
 
 @pytest.fixture
 def many(database: Database) -> tuple[Database, list[Row]]:
-    return database, filled(database, random_scores(1, 90))
+    rows = filled(database, random_scores(1, 90))
+    cells.refresh(database)  # counting score by score is held against this in test_score_cells
+    return database, rows
 
 
 def passes(rows: Sequence[Row]) -> int:

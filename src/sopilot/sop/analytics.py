@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sopilot.core.config import Settings
 from sopilot.core.records import Step
 from sopilot.sop import analytics_queries as stored
-from sopilot.sop import queries, tasks
+from sopilot.sop import cells, queries, tasks
 from sopilot.sop.advice import Advice, StepCounts, advise
 from sopilot.sop.analytics_queries import ScoreFilter, ScorePoint
 from sopilot.sop.projection import Projection, project
@@ -130,7 +130,7 @@ def check_filter(connection: Connection, settings: Settings, chosen: ScoreFilter
 
 def overview(connection: Connection, chosen: ScoreFilter) -> Overview:
     """Counts, means and distribution of all scores that match."""
-    groups = stored.count_groups(connection, chosen)
+    groups = cells.count_groups(connection, chosen)
     return Overview(
         total=total_of(groups),
         open_count=stored.count_open(connection, chosen),
@@ -142,7 +142,7 @@ def overview(connection: Connection, chosen: ScoreFilter) -> Overview:
 
 
 def _agreement(connection: Connection, chosen: ScoreFilter) -> Agreement:
-    found = stored.count_verdicts(connection, chosen)
+    found = cells.count_verdicts(connection, chosen)
     reviewed, agreeing = sum(one.count for one in found), sum(one.agree_count for one in found)
     by_verdict = {**dict.fromkeys(VERDICTS, 0), **{one.verdict: one.count for one in found}}
     return Agreement(reviewed, agreeing, rate(agreeing, reviewed), by_verdict)
@@ -150,10 +150,10 @@ def _agreement(connection: Connection, chosen: ScoreFilter) -> Agreement:
 
 def compliance(connection: Connection, chosen: ScoreFilter) -> ComplianceFigures:
     """Share of passes; the direction compares the earlier half of the scores with the later."""
-    groups = stored.count_groups(connection, chosen)
+    groups = cells.count_groups(connection, chosen)
     total = total_of(groups)
     half = total.job_count // 2
-    passes = stored.earliest_passes(connection, chosen, half)
+    passes = cells.earliest_passes(connection, chosen, half)
     ranked = ranked_operators(by_operator(groups))
     return ComplianceFigures(
         total=total,
@@ -176,10 +176,10 @@ def step_figures(connection: Connection, chosen: ScoreFilter) -> StepFigures:
 def operator_trend(connection: Connection, chosen: ScoreFilter, limit: int) -> OperatorTrend:
     """The latest `limit` scores of the filter's operator."""
     points = stored.latest_scores(connection, chosen, limit)[::-1]
-    average = stored.average_score(connection, replace(chosen, operator_id=None))
+    average = cells.average_score(connection, replace(chosen, operator_id=None))
     return OperatorTrend(
         points=points,
-        total_jobs=stored.count_completed(connection, chosen),
+        total_jobs=cells.count_completed(connection, chosen),
         trend=trend_of([p.score for p in points], [p.decision == "pass" for p in points]),
         team_avg=None if average is None else round(average, 2),
     )

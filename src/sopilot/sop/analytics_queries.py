@@ -61,11 +61,11 @@ def _counts_once() -> ColumnElement[bool]:
 
 
 # Built once: SQLAlchemy makes statements slower than SQLite runs short ones.
-_COUNTS_ONCE = _counts_once()
-_WITH_VIDEO = scores.join(videos, scores.c.trainee_video_id == videos.c.id)
+COUNTS_ONCE = _counts_once()
+WITH_VIDEO = scores.join(videos, scores.c.trainee_video_id == videos.c.id)
 # The same rows. As the sum is no column, SQLite goes through the scores in the order of an index
 # and looks each video up; the other way round costs seven times as much where most videos count.
-_SCORES_FIRST = scores.join(videos, videos.c.id == scores.c.trainee_video_id + 0)
+SCORES_FIRST = scores.join(videos, videos.c.id == scores.c.trainee_video_id + 0)
 _POINT = (
     scores.c.id.label("job_id"),
     scores.c.task_id,
@@ -99,12 +99,12 @@ def _asks_video(chosen: ScoreFilter) -> bool:
 
 def _source(chosen: ScoreFilter) -> FromClause:
     """The scores, with their video only where the filter asks for it."""
-    return _WITH_VIDEO if _asks_video(chosen) else scores
+    return WITH_VIDEO if _asks_video(chosen) else scores
 
 
 def _about(chosen: ScoreFilter) -> list[ColumnElement[bool]]:
     """The filter without its period."""
-    conditions: list[ColumnElement[bool]] = [_COUNTS_ONCE]
+    conditions: list[ColumnElement[bool]] = [COUNTS_ONCE]
     if chosen.task_id is not None:
         conditions.append(scores.c.task_id == chosen.task_id)
     if chosen.site_id is not None:
@@ -128,7 +128,7 @@ def _completed(chosen: ScoreFilter) -> list[ColumnElement[bool]]:
     return [done.is_not(None), *_about(chosen), *_within(chosen, done)]
 
 
-def _times(condition: ColumnElement[bool]) -> ColumnElement[int]:
+def times_of(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """How many rows meet a condition."""
     return func.count().filter(condition)
 
@@ -143,23 +143,26 @@ def _latest(chosen: ScoreFilter, limit: int, *columns: ColumnElement[Any]) -> Se
     )
 
 
+def tally_columns() -> list[ColumnElement[Any]]:
+    """The figures of a Tally, in the order of its fields, of the completed scores of a group."""
+    return [
+        func.count(),
+        func.sum(scores.c.score),
+        func.min(scores.c.score),
+        func.max(scores.c.score),
+        *(
+            times_of(scores.c.decision == decision)
+            for decision in ("pass", "fail", "needs_review", "retrain")
+        ),
+        *(times_of(scores.c.score >= least) for least in (90.0, 80.0, 70.0)),
+    ]
+
+
 def count_groups(connection: Connection, chosen: ScoreFilter) -> tuple[Group, ...]:
     """Completed scores by operator and site."""
     query = (
-        select(
-            videos.c.operator_id_hash,
-            videos.c.site_id,
-            func.count(),
-            func.sum(scores.c.score),
-            func.min(scores.c.score),
-            func.max(scores.c.score),
-            *(
-                _times(scores.c.decision == decision)
-                for decision in ("pass", "fail", "needs_review", "retrain")
-            ),
-            *(_times(scores.c.score >= least) for least in (90.0, 80.0, 70.0)),
-        )
-        .select_from(_WITH_VIDEO if _asks_video(chosen) else _SCORES_FIRST)
+        select(videos.c.operator_id_hash, videos.c.site_id, *tally_columns())
+        .select_from(WITH_VIDEO if _asks_video(chosen) else SCORES_FIRST)
         .where(*_completed(chosen))
         .group_by(videos.c.operator_id_hash, videos.c.site_id)
     )
@@ -170,7 +173,7 @@ def count_open(connection: Connection, chosen: ScoreFilter) -> int:
     """Score jobs without a result (waiting, running, failed, cancelled), by when they were made."""
     query = (
         select(func.count())
-        .select_from(_SCORES_FIRST if _asks_video(chosen) else scores)
+        .select_from(SCORES_FIRST if _asks_video(chosen) else scores)
         .where(
             scores.c.completed_at.is_(None),
             *_about(chosen),
@@ -180,10 +183,18 @@ def count_open(connection: Connection, chosen: ScoreFilter) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def count_completed(connection: Connection, chosen: ScoreFilter) -> int:
-    """Completed scores."""
-    query = select(func.count()).select_from(_source(chosen)).where(*_completed(chosen))
-    return int(connection.execute(query).scalar_one())
+def count_and_sum(connection: Connection, chosen: ScoreFilter) -> tuple[int, float]:
+    """How many completed scores there are, and the sum of their points."""
+    query = select(func.count(), func.coalesce(func.sum(scores.c.score), 0.0))
+    row = connection.execute(query.select_from(_source(chosen)).where(*_completed(chosen))).one()
+    return int(row[0]), float(row[1])
+
+
+def count_passes(connection: Connection, chosen: ScoreFilter) -> tuple[int, int]:
+    """How many completed scores there are, and how many of them are passes."""
+    query = select(func.count(), times_of(scores.c.decision == "pass"))
+    row = connection.execute(query.select_from(_source(chosen)).where(*_completed(chosen))).one()
+    return int(row[0]), int(row[1])
 
 
 def earliest_passes(connection: Connection, chosen: ScoreFilter, count: int) -> int:
@@ -196,7 +207,7 @@ def earliest_passes(connection: Connection, chosen: ScoreFilter, count: int) -> 
         .limit(count)
         .subquery()
     )
-    query = select(_times(earliest.c.decision == "pass"))
+    query = select(times_of(earliest.c.decision == "pass"))
     return int(connection.execute(query).scalar_one())
 
 
@@ -220,20 +231,13 @@ def latest_task(connection: Connection, chosen: ScoreFilter) -> str | None:
     return connection.execute(_latest(chosen, 1, scores.c.task_id)).scalar_one_or_none()
 
 
-def average_score(connection: Connection, chosen: ScoreFilter) -> float | None:
-    """Mean of the completed scores; None where there is none."""
-    query = select(func.avg(scores.c.score)).select_from(_source(chosen)).where(*_completed(chosen))
-    mean = connection.execute(query).scalar_one_or_none()
-    return None if mean is None else float(mean)
-
-
 def count_verdicts(connection: Connection, chosen: ScoreFilter) -> tuple[VerdictCount, ...]:
     """Reviews of the completed scores by verdict."""
     query = (
         select(
             score_reviews.c.verdict,
             func.count().label("count"),
-            _times(score_reviews.c.verdict == scores.c.decision).label("agree_count"),
+            times_of(score_reviews.c.verdict == scores.c.decision).label("agree_count"),
         )
         .select_from(_source(chosen).join(score_reviews, score_reviews.c.score_id == scores.c.id))
         .where(*_completed(chosen))
@@ -254,11 +258,11 @@ def count_steps(
         select(
             step.step_index,
             func.count().label("job_count"),
-            _times(step.is_missing).label("miss_count"),
-            _times(step.is_deviating).label("deviation_count"),
-            _times(step.is_swapped).label("swap_count"),
-            _times(step.is_over_time).label("over_time_count"),
-            _times(trouble).label("any_issue_count"),
+            times_of(step.is_missing).label("miss_count"),
+            times_of(step.is_deviating).label("deviation_count"),
+            times_of(step.is_swapped).label("swap_count"),
+            times_of(step.is_over_time).label("over_time_count"),
+            times_of(trouble).label("any_issue_count"),
             func.coalesce(func.sum(step.actual_sec), 0.0).label("sec_sum"),
             func.count(step.actual_sec).label("timed_count"),
         )

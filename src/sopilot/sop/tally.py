@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 TrendDirection = Literal["improving", "stable", "declining"]
@@ -51,16 +51,27 @@ class Tally:
 
     def plus(self, other: Tally) -> Tally:
         """Both together."""
-        counts = {
-            item.name: getattr(self, item.name) + getattr(other, item.name)
-            for item in fields(self)
-            if not item.name.startswith(("min", "max"))
-        }
-        lows = [t.min_score for t in (self, other) if t.min_score is not None]
-        highs = [t.max_score for t in (self, other) if t.max_score is not None]
         return Tally(
-            **counts, min_score=min(lows, default=None), max_score=max(highs, default=None)
+            self.job_count + other.job_count,
+            self.score_sum + other.score_sum,
+            _chosen(min, self.min_score, other.min_score),
+            _chosen(max, self.max_score, other.max_score),
+            self.pass_count + other.pass_count,
+            self.fail_count + other.fail_count,
+            self.needs_review_count + other.needs_review_count,
+            self.retrain_count + other.retrain_count,
+            self.from_90_count + other.from_90_count,
+            self.from_80_count + other.from_80_count,
+            self.from_70_count + other.from_70_count,
         )
+
+
+def _chosen(
+    choose: Callable[[float, float], float], one: float | None, other: float | None
+) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return choose(one, other)
 
 
 @dataclass(frozen=True, slots=True)

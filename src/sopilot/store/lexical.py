@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 FTS_TABLE = "annotation_words"
 CHANGE_LOG = "change_log"
 """Of `store.change_log`, which stands outside of the schema as well."""
+SCORE_CELLS = "score_cells"
+"""Of `store.score_cells`, likewise."""
 TOKENS_INDEX = "ix_annotations_words"
 VECTOR = "array_to_tsvector(string_to_array(tokens, ' '))"
 """What PostgreSQL has indexed; a query must use these very words."""
@@ -45,5 +47,5 @@ def is_compared(name: str | None, kind: str, _parents: object) -> bool:
     """Whether Alembic shall hold this object against tables.py: not what this module makes."""
     if name is None:
         return True
-    is_ours = kind == "table" and name.startswith((FTS_TABLE, CHANGE_LOG))
+    is_ours = kind == "table" and name.startswith((FTS_TABLE, CHANGE_LOG, SCORE_CELLS))
     return not is_ours and not (kind == "index" and name == TOKENS_INDEX)

@@ -12,12 +12,13 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 
 from sopilot.core.errors import SchemaTooNew, StoreError
 from sopilot.store.lexical import create_word_index
+from sopilot.store.score_cells import create_score_cells
 from sopilot.store.tables import metadata
 
 if TYPE_CHECKING:
     from sopilot.store.engine import Database
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 13))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 14))
 """All revisions of migrations/versions, oldest first; a test compares them with the files."""
 
 HEAD = REVISIONS[-1]
@@ -78,6 +79,7 @@ def _create_all(connection: Connection) -> None:
         )
     metadata.create_all(connection, checkfirst=False)
     create_word_index(connection)
+    create_score_cells(connection)
     # Written out: the version table must look as Alembic itself would have made it.
     connection.execute(
         text(

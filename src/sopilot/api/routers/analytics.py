@@ -25,7 +25,7 @@ from sopilot.api.schemas_analytics import (
     trend_response,
 )
 from sopilot.core.errors import Forbidden, InputError
-from sopilot.sop import analytics
+from sopilot.sop import analytics, cells
 from sopilot.sop.analytics_queries import ScoreFilter
 from sopilot.sop.memo import Memo
 from sopilot.sop.period import MAX_DAYS, read_period
@@ -117,6 +117,7 @@ def _for_one(chosen: ScoreFilter, operator_id: str) -> ScoreFilter:
 )
 def get_overview(chosen: Chosen, who: Viewer, runtime: RuntimeDep, memo: MemoDep) -> Response:
     """Counts, means, distribution, operators, sites, the latest scores and the reviews."""
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         wanted = _for_all(chosen, who)
@@ -134,6 +135,7 @@ def get_overview(chosen: Chosen, who: Viewer, runtime: RuntimeDep, memo: MemoDep
 )
 def get_compliance(chosen: Chosen, who: Viewer, runtime: RuntimeDep, memo: MemoDep) -> Response:
     """The share of passes, where it leads, and the operators with the most and the fewest."""
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         wanted = _for_all(chosen, who)
@@ -151,6 +153,7 @@ def get_step_performance(
 
     Without `task_id` the task scored last.
     """
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         return steps_performance(analytics.step_figures(connection, _for_all(chosen, who)))
@@ -169,6 +172,7 @@ def get_operator_trend(
     limit: Annotated[int, Query(ge=1, le=100, description="Latest scores to show.")] = 20,
 ) -> OperatorTrendResponse:
     """The latest scores of an operator, oldest first, with their moving figures."""
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         found = analytics.operator_trend(connection, _for_one(chosen, operator_id), limit)
@@ -187,6 +191,7 @@ def get_operator_projection(
 
     Without `task_id` the task that the operator was scored in last.
     """
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         mine = _for_one(chosen, operator_id)
@@ -206,6 +211,7 @@ def get_recommendations(
 
     Without `task_id` the task that the operator was scored in last.
     """
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         analytics.check_filter(connection, runtime.settings, chosen)
         found = analytics.operator_advice(connection, _for_one(chosen, operator_id))

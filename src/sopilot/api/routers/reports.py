@@ -13,6 +13,7 @@ from sopilot.api.deps import RuntimeDep, failures
 from sopilot.api.reports import pdf_response, report_pdf_response, report_response
 from sopilot.report.analytics import render_analytics_pdf
 from sopilot.report.wording import Language
+from sopilot.sop import cells
 from sopilot.sop.analytics_page import analytics_report
 from sopilot.sop.period import MAX_DAYS
 
@@ -83,6 +84,7 @@ def get_analytics_pdf(
     lang: Lang = "ja",
 ) -> Response:
     """Figures, distribution, decisions, operators, sites, trend and reviews on paper."""
+    cells.refresh(runtime.database)
     with runtime.database.read() as connection:
         report = analytics_report(
             connection, runtime.settings, task_id or None, days, datetime.now(UTC)
