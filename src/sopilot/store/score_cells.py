@@ -162,6 +162,8 @@ _COLUMNS = {
     "videos": " OF site_id, operator_id_hash",
     "score_reviews": " OF score_id, verdict",
 }
+_AS_OWNER = "SECURITY DEFINER SET search_path FROM CURRENT"
+"""On a server other accounts and search paths may write into the tables, and know of no cells."""
 _SUFFIXES = {"INSERT": "in", "UPDATE": "change", "DELETE": "out"}
 
 
@@ -183,7 +185,7 @@ def _server_triggers() -> Iterator[str]:
         bodies = [(event, body) for (of, event), body in _BODIES.items() if of == table]
         parts = " ".join(f"IF TG_OP = '{event}' THEN {body} END IF;" for event, body in bodies)
         yield (
-            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {_AS_OWNER} AS $$ BEGIN "
             f"{parts} RETURN NULL; END $$"
         )
         for event, _ in bodies:
@@ -194,7 +196,7 @@ def _server_triggers() -> Iterator[str]:
             )
     emptied = f"{SCORE_CELLS}_emptied"
     yield (
-        f"CREATE FUNCTION {emptied}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"CREATE FUNCTION {emptied}() RETURNS trigger LANGUAGE plpgsql {_AS_OWNER} AS $$ BEGIN "
         f"{_MARK_ALL} RETURN NULL; END $$"
     )
     for table in _WATCHED:
