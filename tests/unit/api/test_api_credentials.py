@@ -15,7 +15,7 @@ SETTINGS = load_settings(
     api_key="key",
     api_token="token",
     api_token_role="operator",
-    api_role_tokens="viewer:look; admin: all ,operator:do:it",
+    api_role_tokens="viewer:gl4nce; admin: all ,operator:do:it",
     basic_user="anna",
     basic_password="pass:wörd",
     basic_role="viewer",
@@ -39,11 +39,11 @@ def actor_of(headers: dict[str, str], settings: Settings = SETTINGS) -> tuple[st
         ({"x-api-key": "key"}, ("token:api", "admin")),
         ({"authorization": "Bearer key"}, ("token:api", "admin")),
         ({"authorization": "bearer  token"}, ("token:operator", "operator")),
-        ({"x-api-key": "look"}, ("token:viewer", "viewer")),
+        ({"x-api-key": "gl4nce"}, ("token:viewer", "viewer")),
         ({"authorization": "Bearer all"}, ("token:admin", "admin")),
         ({"authorization": "Bearer do:it"}, ("token:operator", "operator")),
         (basic("anna:pass:wörd"), ("basic:anna", "viewer")),
-        ({"x-api-key": "look", "authorization": "Bearer all"}, ("token:viewer", "viewer")),
+        ({"x-api-key": "gl4nce", "authorization": "Bearer all"}, ("token:viewer", "viewer")),
     ],
 )
 def test_every_form_of_a_credential(headers: dict[str, str], expected: tuple[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_a_request_may_carry_none() -> None:
 
 def test_secrets_are_not_kept() -> None:
     shown = repr(configured(SETTINGS)) + repr(SETTINGS)
-    for secret in ("pass:wörd", "look", "do:it"):
+    for secret in ("pass:wörd", "gl4nce", "do:it"):
         assert secret not in shown
 
 
