@@ -18,8 +18,9 @@ from sopilot.incidents.passes import PassSetting
 from sopilot.incidents.prompting import Prompt
 from sopilot.media.pictures import PictureFile, PicturePlan, Window
 from sopilot.vlm.answers import WindowAnswer, answer_of, answer_record
+from sopilot.vlm.client import Asker
 from sopilot.vlm.conclude import Detected, conclude, edge_windows
-from sopilot.vlm.detect import Asker, Pace, ask_windows
+from sopilot.vlm.detect import Pace, ask_windows
 
 PicturesOf = Callable[[PicturePlan], Path]
 """Makes or finds the file with the pictures of a plan."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -20,7 +20,7 @@ from sopilot.core.errors import ModelReplyError
 from sopilot.core.timespan import TimeSpan, timecode
 from sopilot.text.analyze import terms
 from sopilot.text.stop import content_terms
-from sopilot.vlm.client import Picture, Question, Reply
+from sopilot.vlm.client import Asker, Picture, Question
 
 LEAST_COVERAGE = 0.5
 """Share of a question's subject words that a passage must have to answer it."""
@@ -63,14 +63,6 @@ class Answer:
     sentences: tuple[tuple[str, tuple[str, ...]], ...]
     unknowns: tuple[str, ...]
     raw: dict[str, Any] | None = field(default=None)
-
-
-class Asker(Protocol):
-    """Who answers; `vlm.client.VlmClient` does."""
-
-    def ask_for(self, question: Question) -> tuple[BaseModel, Reply]:
-        """A checked answer and how it came. Raises ModelError."""
-        ...
 
 
 _SAYINGS = {

@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from sopilot.core.errors import ModelError, SopilotError, StoreError
 from sopilot.core.log import get_logger
 from sopilot.core.records import Progress
-from sopilot.core.timespan import TimeSpan
 from sopilot.jobs import queries as jobs
 from sopilot.jobs.context import JobContext
 from sopilot.jobs.stop import Stop
@@ -25,7 +24,7 @@ from sopilot.library.annotations import Annotation, Kind, annotations_by_id, lis
 from sopilot.runtime import Runtime
 from sopilot.store.vectors import LEVELS, Collection, PointFilter, Points
 from sopilot.vigil import queries
-from sopilot.vigil.scope import Searched
+from sopilot.vigil.scope import Searched, in_ms
 from sopilot.vigil.vectors import ROLE_NUMBER, forget_if_gone
 from sopilot.vlm.open import open_text_embedder
 from sopilot.vlm.text_vectors import TextEmbedder
@@ -167,19 +166,12 @@ def meant(
     """Texts by how near their meaning is, the nearest first, with the cosine."""
     chosen = PointFilter(
         video_ids=where.video_ids,
-        spans_ms=None if where.spans is None else _in_ms(where.spans),
+        spans_ms=None if where.spans is None else in_ms(where.spans),
     )
     hits = runtime.vectors.search(collection, vector, chosen, MOST_HITS)
     rows = annotations_by_id(connection, [hit.clip_index for hit in hits])
     # Texts that were replaced since have vectors left until the job has run.
     return [(rows[h.clip_index], h.similarity) for h in hits if h.clip_index in rows]
-
-
-def _in_ms(spans: Mapping[int, Sequence[TimeSpan]]) -> dict[int, list[tuple[int, int]]]:
-    return {
-        video_id: [(round(s.start_sec * 1000), round(s.end_sec * 1000)) for s in own]
-        for video_id, own in spans.items()
-    }
 
 
 def count_without_vectors(connection: Connection, producer: str, where: Searched) -> int:

@@ -28,7 +28,7 @@ from sopilot.vigil.levels import LONGEST_MICRO_SEC
 from sopilot.vigil.meaning import meant
 from sopilot.vigil.moments import Moment, SpanHit, diversified, fuse_moments
 from sopilot.vigil.schemas import ChunkRow
-from sopilot.vigil.scope import Searched
+from sopilot.vigil.scope import Searched, in_ms
 from sopilot.vigil.vectors import collection_of
 
 TEXT, MEANING, LOOK, SHOWN = "text", "meaning", "look", "shown"
@@ -189,7 +189,7 @@ def _looks(
 ) -> list[SpanHit]:
     """Chunks by likeness to a vector, the fine levels before the coarse ones that contain them only
     by their own likeness."""
-    within = None if where.spans is None else _in_ms(where.spans)
+    within = None if where.spans is None else in_ms(where.spans)
 
     def search(level: Level, k: int, spans: Mapping[int, Sequence[tuple[int, int]]] | None) -> None:
         ids = where.video_ids if spans is None else frozenset(spans) & where.video_ids
@@ -202,7 +202,7 @@ def _looks(
         search(level, k, within)
     near = _near(found.values(), where)
     for level, k in FINE_COUNTS.items():
-        search(level, k, _in_ms(near))
+        search(level, k, in_ms(near))
     search("micro", FINE_COUNTS["micro"], within)
     hits = sorted(
         found.values(),
@@ -229,13 +229,6 @@ def _near(coarse: Iterable[Hit], where: Searched) -> dict[int, list[TimeSpan]]:
             if span.overlap_sec(own) > 0
         ]
         for video_id, spans in joined.items()
-    }
-
-
-def _in_ms(spans: Mapping[int, Sequence[TimeSpan]]) -> dict[int, list[tuple[int, int]]]:
-    return {
-        video_id: [(round(s.start_sec * 1000), round(s.end_sec * 1000)) for s in own]
-        for video_id, own in spans.items()
     }
 
 

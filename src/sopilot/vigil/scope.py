@@ -77,6 +77,14 @@ class Searched:
         return sum(span.duration_sec for own in self.spans.values() for span in own)
 
 
+def in_ms(spans: Mapping[int, Sequence[TimeSpan]]) -> dict[int, list[tuple[int, int]]]:
+    """Spans per video as the vector store takes them."""
+    return {
+        video_id: [(round(s.start_sec * 1000), round(s.end_sec * 1000)) for s in own]
+        for video_id, own in spans.items()
+    }
+
+
 def searched(connection: Connection, scope: Scope) -> Searched:
     """The videos and spans of a scope.
 

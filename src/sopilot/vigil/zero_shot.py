@@ -22,9 +22,9 @@ from sopilot.media.keyframes import StripFile
 from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vigil.event_schemas import DefinitionRow, Detection, FoundEvent
 from sopilot.vlm.answers import answer_record, asked_counts, unchecked_spans
-from sopilot.vlm.client import Reply
+from sopilot.vlm.client import Asker, Reply
 from sopilot.vlm.conclude import ENTER, conclude
-from sopilot.vlm.detect import Asker, Guide, Pace, Reading, ask_windows
+from sopilot.vlm.detect import Guide, Pace, Reading, ask_windows
 from sopilot.vlm.probability import choices_of, share_of_true
 
 PROMPT = 1

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -156,6 +156,14 @@ class _Model(_Loose):
 
 class _Models(_Loose):
     data: list[_Model]
+
+
+class Asker(Protocol):
+    """Who answers questions; `VlmClient` does."""
+
+    def ask_for(self, question: Question) -> tuple[BaseModel, Reply]:
+        """A checked answer and how it came. Raises ModelError."""
+        ...
 
 
 class VlmClient:

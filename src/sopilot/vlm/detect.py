@@ -22,7 +22,7 @@ from sopilot.core.errors import ModelError, ModelRefused, ModelUnavailable
 from sopilot.core.records import Progress, no_progress
 from sopilot.media.pictures import ShownPicture, Window
 from sopilot.vlm.answers import ShownFrame, WindowAnswer
-from sopilot.vlm.client import Picture, Question, Reply
+from sopilot.vlm.client import Asker, Picture, Question, Reply
 from sopilot.vlm.probability import Choices
 
 NOT_ASKED = "NOT_ASKED"
@@ -42,14 +42,6 @@ class Pictures(Protocol):
 
     def of(self, window_index: int) -> tuple[ShownPicture, ...]:
         """The pictures of a window in time order; none where the video showed nothing new."""
-        ...
-
-
-class Asker(Protocol):
-    """Who answers; `vlm.client.VlmClient` does."""
-
-    def ask_for(self, question: Question) -> tuple[BaseModel, Reply]:
-        """A checked answer and how it came. Raises ModelError."""
         ...
 
 
