@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sopilot.core.errors import NoFrames
-from sopilot.core.records import Limits, Producer, Progress
+from sopilot.core.records import Producer
 from sopilot.core.timespan import TimeSpan
-from sopilot.library.analyze import given_mask, masked_producer, renamed
+from sopilot.library.analyze import masked_producer
+from sopilot.library.child import CLIP_FILE
 from sopilot.library.look import look_arguments, stored
 from sopilot.library.remove import note, settle
 from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import WORK
-from sopilot.media.cut import CutClip
-from sopilot.media.decode import run_span
 from sopilot.media.isolate import run_limited
 from sopilot.media.mask import parse_mask
-from sopilot.media.probe import probe
 from sopilot.runtime import Runtime
 from sopilot.store.derived import record_derived
 
 CLIP: Final = "clip"
-_TARGET = "sopilot.library.cut:cut"
-_FILE = "clip.mp4"
+_TARGET = "sopilot.library.child:cut"
 
 
 def clip_of(runtime: Runtime, video: VideoRow, span: TimeSpan) -> Path:
@@ -51,7 +46,7 @@ def clip_of(runtime: Runtime, video: VideoRow, span: TimeSpan) -> Path:
             memory_mb=runtime.settings.decoder_memory_mb,
             cpu_seconds=runtime.settings.decoder_cpu_seconds,
         )
-        return _keep(runtime, video, folder / _FILE, made.fingerprint)
+        return _keep(runtime, video, folder / CLIP_FILE, made.fingerprint)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -72,17 +67,3 @@ def _keep(runtime: Runtime, video: VideoRow, path: Path, producer: str) -> Path:
     finally:
         settle(runtime, "derived", blob_sha256, noted)
     return runtime.blobs.local_path("derived", blob_sha256)
-
-
-def cut(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The child's side of `clip_of`."""
-    path, folder = Path(arguments["path"]), Path(arguments["folder"])
-    span = TimeSpan(*arguments["span"])
-    with renamed(path, arguments["name"]):
-        info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
-        clip = CutClip(folder / _FILE, info, span)
-        run_span(path, info, span, [clip], given_mask(arguments["mask"]), progress)
-        clip.close()
-    if clip.frame_count == 0:
-        raise NoFrames(f"{arguments['name']} shows nothing within {span.as_list()}")
-    return {"frame_count": clip.frame_count}

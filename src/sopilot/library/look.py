@@ -23,23 +23,18 @@ from sopilot.library.analyze import (
     REPORT,
     SIGNALS,
     THUMBNAILS,
-    given_mask,
     masked_producer,
     media_producer,
-    renamed,
 )
 from sopilot.library.play import uploaded_file
 from sopilot.library.schemas import VideoRow
-from sopilot.media.decode import FrameConsumer, run_pass, run_span
 from sopilot.media.isolate import run_limited
 from sopilot.media.mask import parse_mask
-from sopilot.media.pictures import PicturePlan, PictureStrip, plan_of
-from sopilot.media.probe import probe
-from sopilot.media.signals import SignalMeter
+from sopilot.media.pictures import PicturePlan
 from sopilot.runtime import Runtime
 from sopilot.store.derived import find_derived
 
-_TARGET = "sopilot.library.look:look"
+_TARGET = "sopilot.library.child:look"
 
 
 def picture_producer(runtime: Runtime, plan: PicturePlan) -> str:
@@ -188,26 +183,3 @@ def _source(runtime: Runtime, video: VideoRow) -> tuple[Path, Mapping[str, Any] 
     producer = media_producer(runtime.settings).fingerprint
     copy = stored(runtime, video, MASKED, producer)
     return copy or uploaded_file(runtime, video), None
-
-
-def look(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The child's side of `look_again`."""
-    path, folder = Path(arguments["path"]), Path(arguments["folder"])
-    mask = given_mask(arguments["mask"])
-    with renamed(path, arguments["name"]):
-        info = probe(path, Limits(**arguments["limits"]), arguments["sha256"])
-        plan = None if arguments["plan"] is None else plan_of(arguments["plan"])
-        strip = None if plan is None else PictureStrip(folder / PICTURES, plan)
-        if strip is not None and plan is not None and plan.spans and not arguments["wants_signals"]:
-            for span in plan.reach():
-                run_span(path, info, span, [strip], mask, progress)
-            strip.close()
-            return {}
-        meter = SignalMeter(info.fps) if arguments["wants_signals"] else None
-        consumers: list[FrameConsumer] = [item for item in (strip, meter) if item is not None]
-        summary = run_pass(path, info, consumers, mask, progress)
-        if strip is not None:
-            strip.close()
-        if meter is not None:
-            meter.write(folder / SIGNALS, summary.duration_sec)
-    return {"duration_sec": summary.duration_sec, "frame_count": summary.frame_count}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sopilot.core.records import Limits, Progress, no_progress
-from sopilot.library.analyze import renamed
+from sopilot.core.records import Progress, no_progress
+from sopilot.library.child import SOUND_FILE
 from sopilot.library.look import file_arguments
 from sopilot.library.play import uploaded_file
 from sopilot.library.schemas import VideoRow
-from sopilot.media.audio import write_sound
 from sopilot.media.isolate import run_limited
-from sopilot.media.probe import probe
 from sopilot.runtime import Runtime
 
-_TARGET: Final = "sopilot.library.sound:extract"
-_FILE: Final = "sound.s16"
+_TARGET: Final = "sopilot.library.child:extract"
 
 
 def sound_of(
@@ -40,13 +36,4 @@ def sound_of(
         cpu_seconds=settings.decoder_cpu_seconds,
         progress=progress,
     )
-    return folder / _FILE if found["has_sound"] else None
-
-
-def extract(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The child's side of `sound_of`."""
-    path, folder = Path(arguments["path"]), Path(arguments["folder"])
-    limits = Limits(**{**arguments["limits"], "min_duration_sec": 0.0})
-    with renamed(path, arguments["name"]):
-        info = probe(path, limits, arguments["sha256"])
-        return {"has_sound": write_sound(path, folder / _FILE, info.duration_sec, progress)}
+    return folder / SOUND_FILE if found["has_sound"] else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,13 @@ def test_a_refusal_names_the_senders_file_not_ours(tmp_path: Path, content: byte
     assert path.name not in caught.value.message
     assert str(tmp_path) not in caught.value.message
     assert isinstance(caught.value, BadUpload) is (content == b"")
+
+
+@pytest.mark.parametrize("module", ["sopilot.library.analyze", "sopilot.library.child"])
+def test_what_decodes_in_a_child_loads_neither_settings_nor_database(module: str) -> None:
+    script = (
+        f"import sys, {module}\n"
+        "sys.exit(sorted({'pydantic', 'sqlalchemy', 'fastapi'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
