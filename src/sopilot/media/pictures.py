@@ -80,8 +80,9 @@ class PicturePlan:
         return [Window(i, span) for i, span in enumerate(spans) if self._is_asked(i)]
 
     def reach(self) -> list[TimeSpan]:
-        """The spans with the windows that meet them, whole; ascending, apart from each other."""
-        wide = [TimeSpan(max(0.0, a - self.window_sec), b + self.window_sec) for a, b in self.spans]
+        """The windows that meet the spans, joined; ascending, apart from each other."""
+        met = (self._met(*span) for span in self.spans)
+        wide = [TimeSpan(i.start * self.window_sec, i.stop * self.window_sec) for i in met]
         return union(wide, gap_sec=_GAP_SEC)
 
     def window_of(self, sample_index: int) -> int | None:
@@ -97,9 +98,12 @@ class PicturePlan:
         return math.ceil(window_index * self.window_sec * self.rate_fps - _ROUNDING)
 
     def _is_asked(self, window_index: int) -> bool:
-        start = window_index * self.window_sec
-        end = start + self.window_sec
-        return not self.spans or any(start < b and a < end for a, b in self.spans)
+        return not self.spans or any(window_index in self._met(*span) for span in self.spans)
+
+    def _met(self, start_sec: float, end_sec: float) -> range:
+        """Indices of the windows that share more than an edge with a span."""
+        first = math.floor(start_sec / self.window_sec + _ROUNDING)
+        return range(first, max(first + 1, math.ceil(end_sec / self.window_sec - _ROUNDING)))
 
 
 def plan_of(values: Mapping[str, Any]) -> PicturePlan:

@@ -75,6 +75,18 @@ def test_a_full_window_has_its_first_and_last_sample() -> None:
     assert [k for k in range(60) if PicturePlan(10.0, 2.0, 4).window_of(k) == 0] == [0, 6, 13, 19]
 
 
+@given(window=st.floats(0.3, 30), first=st.integers(0, 400), count=st.integers(1, 3))
+def test_spans_that_end_with_windows_reach_no_further(
+    window: float, first: int, count: int
+) -> None:
+    spans = tuple((k * window, (k + 1) * window) for k in range(first, first + count))
+    plan = PicturePlan(30.0, window / 2, 3, spans=spans)
+    asked = [window.index for window in plan.windows((first + count + 2) * window)]
+    assert asked == [*range(2 * first, 2 * (first + count))]
+    (reach,) = plan.reach()
+    assert (reach.start_sec, reach.end_sec) == pytest.approx((spans[0][0], spans[-1][1]))
+
+
 def test_a_window_without_a_sample_is_refused() -> None:
     with pytest.raises(InputError, match="longer"):
         PicturePlan(1.0, 0.5, 3)
