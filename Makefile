@@ -8,6 +8,11 @@ ML := .venv-ml
 ML_STAMP := $(ML)/.stamp
 DATA ?= demo
 
+# Compiled once, at the installation: else each of the processes that the program and its tests start
+# compiles what it imports, which takes longer than the work of many of them.
+PIP_INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-ml soak check format docs bench bench-verdicts lock clean
 
@@ -23,8 +28,8 @@ $(STAMP): requirements/core.lock requirements/dev.lock pyproject.toml
 	  { echo "needs the venv module; on Debian or Ubuntu: apt-get install -y python3-venv"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/core.lock -r requirements/dev.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --python $(BIN)/python --require-hashes -r requirements/core.lock -r requirements/dev.lock
+	$(PIP_INSTALL) --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: setup ## generate a procedure and trainees, score them all, write reports
@@ -43,9 +48,9 @@ test-ml: $(ML_STAMP) ## run the tests with a real model's server (torch, 1.8 GB 
 # must be configured to find the other. What it imports is in ml.lock.
 $(ML_STAMP): $(STAMP) requirements/ml.in requirements/ml.lock
 	test -x $(ML)/bin/python || $(PYTHON) -m venv $(ML)
-	$(BIN)/uv pip install --quiet --python $(ML)/bin/python --no-deps --require-hashes -r requirements/core.lock -r requirements/dev.lock -r requirements/ml.lock
+	$(PIP_INSTALL) --python $(ML)/bin/python --no-deps --require-hashes -r requirements/core.lock -r requirements/dev.lock -r requirements/ml.lock
 	$(ML)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$(grep '^torch==' requirements/ml.in)"
-	$(BIN)/uv pip install --quiet --python $(ML)/bin/python --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --python $(ML)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 soak: setup ## run the long lists: hours of video, every kill, every truncation
@@ -66,7 +71,7 @@ docs: setup ## rewrite the generated tables in docs/ and .env.example
 	$(BIN)/python scripts/docs_tables.py
 
 bench: setup ## measure against the named peers; JSON under benchmarks/results/
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/bench.in
+	$(PIP_INSTALL) --python $(BIN)/python --no-deps -r requirements/bench.in
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-verdicts: setup ## judge films with known truth; ARGS="handwash --check" for parts
