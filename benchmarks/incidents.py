@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from sopilot.incidents.analyze import analyse
 from sopilot.incidents.submit import Order, submit_file
 from sopilot.jobs.loop import run_until_finished
 from sopilot.library import queries as library
-from sopilot.runtime import close_runtime, open_runtime
+from sopilot.runtime import Runtime, close_runtime, open_runtime
 from sopilot.sop.tasks import task_opener
 from sopilot.vlm.client import Picture, Question, Reply
 from sopilot.worker import kinds_of
@@ -70,60 +71,75 @@ def rows(options: Options) -> Iterator[Row]:
     """Own work against decoding, with an event in the first pass and with none at all; then what
     the three passes send."""
     path = sample_720p(options.folder)
-    seen, quiet = _Model(20), _Model(None)
+    seen, quiet, counted = _Model(20), _Model(None), _Model(None)
     with one_core():
         floor, found, empty = interleave(
-            [lambda: decode_only(path), lambda: _whole(path, seen), lambda: _whole(path, quiet)],
+            [
+                lambda: decode_only(path),
+                lambda: _whole(path, seen),
+                lambda: _whole(path, quiet),
+            ],
             options.rounds,
         )
         yield against(_row("incident, event in the first pass", target=TARGET), found, floor)
         yield against(_row("incident, all three passes"), empty, floor)
+        _whole(path, counted)
     minutes = LENGTH_SEC / 60.0
-    times = _Model(None)
-    _whole(path, times)
     for stage in (1, 2, 3):
         for name, counts in (
-            ("requests", times.request_counts),
-            ("pictures", times.picture_counts),
+            ("requests", counted.request_counts),
+            ("pictures", counted.picture_counts),
         ):
             row = Row("incidents", f"{name} a minute, pass {stage}", "")
             yield absolute(row, [counts[stage] / minutes], "")
 
 
-def _whole(path: Path, model: _Model) -> None:
-    """An incident as the worker does it, from the upload on: ingest in its child, then analysis."""
+@contextmanager
+def _installation() -> Iterator[Runtime]:
+    """A new one for every incident: a second would find what ingest made of the same bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(data_dir=Path(folder), vlm_url="http://127.0.0.1:9/v1")
-        runtime = open_runtime(settings)
+        runtime = open_runtime(
+            load_settings(data_dir=Path(folder), vlm_url="http://127.0.0.1:9/v1")
+        )
         try:
-            row = submit_file(
-                runtime,
-                path,
-                Order(domain="traffic", language="en"),
-                open_task=task_opener(settings),
-                by=Actor("bench", "admin"),
-            )
-            with runtime.database.read() as connection:
-                video = library.get_video(connection, row.video_id)
-            assert video.ingest_job_id is not None
-            run_until_finished(runtime.database, kinds_of(runtime), video.ingest_job_id, _still)
-            case = cases.open_case(runtime, row.id, Path(folder) / "work", _still)
-
-            def on_stage(stage: int, _model: str, _prompt: str | None) -> None:
-                model.stage = stage
-
-            found = analyse(settings, case, model, on_stage, _still)  # type: ignore[arg-type]
-            found = cases.with_keyframes(case, found)
-            with runtime.database.write() as connection:
-                queries.store_found(
-                    connection,
-                    row.id,
-                    found,
-                    duration_sec=case.duration_sec,
-                    frame_count=case.frame_count,
-                )
+            yield runtime
         finally:
             close_runtime(runtime)
+
+
+def _whole(path: Path, model: _Model) -> None:
+    """An incident as the worker does it, from the upload on: ingest in its child, then analysis."""
+    with _installation() as runtime:
+        row = submit_file(
+            runtime,
+            path,
+            Order(domain="traffic", language="en"),
+            open_task=task_opener(runtime.settings),
+            by=Actor("bench", "admin"),
+        )
+        with runtime.database.read() as connection:
+            video = library.get_video(connection, row.video_id)
+        assert video.ingest_job_id is not None
+        run_until_finished(runtime.database, kinds_of(runtime), video.ingest_job_id, _still)
+        _analyse(runtime, row.id, model)
+
+
+def _analyse(runtime: Runtime, incident_id: int, model: _Model) -> None:
+    def on_stage(stage: int, _model: str, _prompt: str | None) -> None:
+        model.stage = stage
+
+    with tempfile.TemporaryDirectory() as work:
+        case = cases.open_case(runtime, incident_id, Path(work), _still)
+        found = analyse(runtime.settings, case, model, on_stage, _still)  # type: ignore[arg-type]
+        found = cases.with_keyframes(case, found)
+    with runtime.database.write() as connection:
+        queries.store_found(
+            connection,
+            incident_id,
+            found,
+            duration_sec=case.duration_sec,
+            frame_count=case.frame_count,
+        )
 
 
 def _still(_share: float) -> None:
