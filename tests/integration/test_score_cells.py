@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from sopilot.core.errors import StoreError
 from sopilot.sop import analytics, cells
 from sopilot.sop.analytics_queries import ScoreFilter
-from sopilot.sop.tally import by_operator, by_site, total_of
+from sopilot.sop.tally import Tally, by_operator, by_site, total_of
 from sopilot.store import score_cells
 from sopilot.store.engine import Database
 from sopilot.store.tables import score_reviews, score_steps, scores, videos
@@ -68,8 +68,8 @@ def figures(connection: Connection, chosen: ScoreFilter) -> list[object]:
     ]
 
 
-def _rounded(tally: object) -> object:
-    return replace(tally, score_sum=round(tally.score_sum, 6))  # type: ignore[type-var, attr-defined]
+def _rounded(tally: Tally) -> Tally:
+    return tally._replace(score_sum=round(tally.score_sum, 6))
 
 
 def assert_true(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_after_any_changes_the_figures_are_the_truth(
         assert_true(database, monkeypatch)
 
 
-def test_an_own_score_takes_an_ensemble_of_another_month_out(
+def test_an_own_score_takes_an_ensemble_of_another_dekad_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.write() as connection:
@@ -200,9 +200,9 @@ def test_one_change_makes_the_cells_of_one_video_stale(database: Database) -> No
         connection.execute(_decide.values(completed_at=text_of(START)))
     with database.read() as connection:
         of = score_cells.stale_cells.c
-        marked = set(connection.execute(select(of.task_id, of.month)))
+        marked = set(connection.execute(select(of.task_id, of.dekad)))
         assert 1 <= len(marked) <= 2
-        assert None not in {row.month for row in marked}
+        assert None not in {row.dekad for row in marked}
         assert not score_cells.are_current(connection)
     cells.refresh(database)
     with database.read() as connection:
@@ -214,8 +214,8 @@ def test_marks_of_a_cell_do_not_pile_up_in_a_file(sqlite_database: Database) -> 
     with sqlite_database.write() as connection:
         store(connection, [Made(site=None), Made(site=""), Made(site=None), Made(site=None)])
         of = score_cells.stale_cells.c
-        marked = [tuple(row) for row in connection.execute(select(of.site_id, of.month))]
-    assert sorted(marked, key=repr) == [("", "2026-01"), (None, "2026-01")]
+        marked = [tuple(row) for row in connection.execute(select(of.site_id, of.dekad))]
+    assert sorted(marked, key=repr) == [("", "2026-01-01"), (None, "2026-01-01")]
 
 
 def test_what_was_rolled_back_marks_nothing(database: Database) -> None:
@@ -294,27 +294,29 @@ def test_many_marked_cells_are_counted_at_once(
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "months", "rests"),
+    ("since", "until", "dekads", "rests"),
     [
         (None, None, (None, None), []),
         ("2026-01-01", None, ("2026-01-01", None), []),
-        ("2026-01-02", None, ("2026-02-01", None), [("2026-01-02", "2026-02-01")]),
-        (None, "2026-12-31", (None, "2026-12-01"), [("2026-12-01", "2026-12-31")]),
+        ("2026-01-02", None, ("2026-01-11", None), [("2026-01-02", "2026-01-11")]),
+        ("2026-02-28", None, ("2026-03-01", None), [("2026-02-28", "2026-03-01")]),
+        (None, "2026-12-31", (None, "2026-12-21"), [("2026-12-21", "2026-12-31")]),
         ("2025-12-31", "2026-01-01", None, [("2025-12-31", "2026-01-01")]),
-        ("2026-01-02", "2026-02-03", None, [("2026-01-02", "2026-02-03")]),
+        ("2026-01-02", "2026-01-13", None, [("2026-01-02", "2026-01-13")]),
         ("2026-01-02", "2026-01-03", None, [("2026-01-02", "2026-01-03")]),
+        ("2026-01-11", "2026-01-21", ("2026-01-11", "2026-01-21"), []),
         (
             "2025-12-31",
-            "2026-02-02",
-            ("2026-01-01", "2026-02-01"),
-            [("2025-12-31", "2026-01-01"), ("2026-02-01", "2026-02-02")],
+            "2026-01-22",
+            ("2026-01-01", "2026-01-21"),
+            [("2025-12-31", "2026-01-01"), ("2026-01-21", "2026-01-22")],
         ),
     ],
 )
-def test_a_period_falls_into_months_and_rests(
+def test_a_period_falls_into_dekads_and_rests(
     since: str | None,
     until: str | None,
-    months: tuple[str | None, str | None] | None,
+    dekads: tuple[str | None, str | None] | None,
     rests: list[tuple[str, str]],
 ) -> None:
     def moment(day: str | None) -> str | None:
@@ -323,6 +325,6 @@ def test_a_period_falls_into_months_and_rests(
     def period(first: str | None, end: str | None) -> ScoreFilter:
         return ScoreFilter(site_id="north", since=moment(first), until=moment(end))
 
-    whole, cut = cells.whole_months(period(since, until))
-    assert whole == (None if months is None else period(*months))
+    whole, cut = cells.whole_dekads(period(since, until))
+    assert whole == (None if dekads is None else period(*dekads))
     assert cut == [period(*rest) for rest in rests]

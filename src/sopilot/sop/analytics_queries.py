@@ -166,7 +166,8 @@ def count_groups(connection: Connection, chosen: ScoreFilter) -> tuple[Group, ..
         .where(*_completed(chosen))
         .group_by(videos.c.operator_id_hash, videos.c.site_id)
     )
-    return tuple(Group(row[0], row[1], Tally(*row[2:])) for row in connection.execute(query))
+    rows = connection.execute(query).all()  # one by one they take three times as long
+    return tuple(Group(row[0], row[1], Tally(*row[2:])) for row in rows)
 
 
 def count_open(connection: Connection, chosen: ScoreFilter) -> int:

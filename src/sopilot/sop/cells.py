@@ -1,8 +1,8 @@
 """Figures of many scores put together from counts that are kept, exactly as if counted anew.
 
-The store keeps one cell of counts per task, site, operator and month (`store.score_cells`) and its
+The store keeps one cell of counts per task, site, operator and dekad (`store.score_cells`) and its
 triggers mark the cells that a change touches. `refresh` counts marked cells anew; then a figure is
-the sum of the whole months in its period, and only the months that the period cuts are counted
+the sum of the whole dekads in its period, and only the dekads that the period cuts are counted
 score by score. While a cell is marked, everything is counted score by score.
 """
 
@@ -12,7 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    Table,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from sopilot.core.errors import StoreError
 from sopilot.core.log import get_logger
@@ -22,6 +32,7 @@ from sopilot.sop.tally import Group, Tally
 from sopilot.store.engine import Database
 from sopilot.store.score_cells import (
     are_current,
+    dekad_of,
     score_cell_reviews,
     score_cells,
     stale_cells,
@@ -35,8 +46,8 @@ _LOCK = 0x43_45_4C_4C  # any fixed number: those who count cells on a server que
 _LAST_MOMENT = "9999-12-31T23:59:59.999999+00:00"
 _log = get_logger(__name__)
 
-_KEY = ("task_id", "site_id", "operator_id_hash", "month")
-_MONTH = func.substr(scores.c.completed_at, 1, 7)
+_KEY = ("task_id", "site_id", "operator_id_hash", "dekad")
+_DEKAD = literal_column(dekad_of("scores.completed_at"), String())
 # As an expression it is in no index, so that both databases start from the operator's videos.
 _DONE_AT_ALL = scores.c.completed_at.concat("")
 _COUNTS = [column for column in score_cells.c if column.name not in ("id", *_KEY)]
@@ -81,7 +92,7 @@ def count_marked(connection: Connection) -> None:
 
 def _count_into(connection: Connection, cell: tuple[str | None, ...] | None) -> None:
     """Write the counts of one cell, or of all, whose rows are gone."""
-    key = [scores.c.task_id, videos.c.site_id, videos.c.operator_id_hash, _MONTH.label("month")]
+    key = [scores.c.task_id, videos.c.site_id, videos.c.operator_id_hash, _DEKAD.label("dekad")]
     verdicts = [
         score_reviews.c.verdict,
         func.count(),
@@ -97,8 +108,11 @@ def _count_into(connection: Connection, cell: tuple[str | None, ...] | None) -> 
             stored.WITH_VIDEO.join(score_reviews, score_reviews.c.score_id == scores.c.id)
         )
     conditions = _in_cell(cell)
-    _insert(connection, score_cells, by_cell.where(*conditions).group_by(*key))
-    grouped = by_verdict.where(*conditions).group_by(*key, score_reviews.c.verdict)
+    # In the order of the index by operator: what is read by it then lies side by side.
+    task_id, site_id, operator_id, dekad = key
+    parts = [operator_id, site_id, task_id, dekad]
+    _insert(connection, score_cells, by_cell.where(*conditions).group_by(*parts))
+    grouped = by_verdict.where(*conditions).group_by(*parts, score_reviews.c.verdict)
     _insert(connection, score_cell_reviews, grouped)
 
 
@@ -111,24 +125,24 @@ def _in_cell(cell: tuple[str | None, ...] | None) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [scores.c.completed_at.is_not(None), COUNTS_ONCE]
     if cell is None:
         return conditions
-    task_id, site_id, operator_id, month = cell
-    assert month is not None
+    task_id, site_id, operator_id, dekad = cell
+    assert dekad is not None
     done = scores.c.completed_at if operator_id is None else _DONE_AT_ALL
     return [
         *conditions,
         scores.c.task_id == task_id,
         videos.c.site_id.is_not_distinct_from(site_id),
         videos.c.operator_id_hash.is_not_distinct_from(operator_id),
-        done >= _start_of(month),
-        done < _end_of(month),
+        done >= _start_of(dekad),
+        done < _end_of(dekad),
     ]
 
 
 def count_groups(connection: Connection, chosen: ScoreFilter) -> tuple[Group, ...]:
     """Completed scores by operator and site; a pair may stand there more than once."""
-    months, rests = _parts(connection, chosen)
+    dekads, rests = _parts(connection, chosen)
     found = [group for rest in rests for group in stored.count_groups(connection, rest)]
-    if months is not None:
+    if dekads is not None:
         of = score_cells.c
         sums = [
             func.min(column)
@@ -138,9 +152,11 @@ def count_groups(connection: Connection, chosen: ScoreFilter) -> tuple[Group, ..
             else func.sum(column)
             for column in _COUNTS
         ]
-        query = select(of.operator_id_hash, of.site_id, *sums).where(*_about(score_cells, months))
+        query = select(of.operator_id_hash, of.site_id, *sums).where(*_about(score_cells, dekads))
         grouped = query.group_by(of.operator_id_hash, of.site_id)
-        found += [Group(row[0], row[1], _tally(row[2:])) for row in connection.execute(grouped)]
+        found += [
+            Group(row[0], row[1], _tally(row[2:])) for row in connection.execute(grouped).all()
+        ]
     return tuple(found)
 
 
@@ -152,12 +168,12 @@ def _tally(counts: Sequence[Any]) -> Tally:
 
 def count_verdicts(connection: Connection, chosen: ScoreFilter) -> tuple[VerdictCount, ...]:
     """Reviews of the completed scores by verdict; a verdict stands there once."""
-    months, rests = _parts(connection, chosen)
+    dekads, rests = _parts(connection, chosen)
     found = [item for rest in rests for item in stored.count_verdicts(connection, rest)]
-    if months is not None:
+    if dekads is not None:
         of = score_cell_reviews.c
         query = select(of.verdict, func.sum(of.count), func.sum(of.agree_count))
-        grouped = query.where(*_about(score_cell_reviews, months)).group_by(of.verdict)
+        grouped = query.where(*_about(score_cell_reviews, dekads)).group_by(of.verdict)
         found += [
             VerdictCount(row[0], int(row[1]), int(row[2])) for row in connection.execute(grouped)
         ]
@@ -182,24 +198,24 @@ def average_score(connection: Connection, chosen: ScoreFilter) -> float | None:
 
 
 def _count_and_sum(connection: Connection, chosen: ScoreFilter) -> tuple[int, float]:
-    months, rests = _parts(connection, chosen)
+    dekads, rests = _parts(connection, chosen)
     found = [stored.count_and_sum(connection, rest) for rest in rests]
-    if months is not None:
+    if dekads is not None:
         of = score_cells.c
         query = select(func.sum(of.job_count), func.sum(of.score_sum))
-        row = connection.execute(query.where(*_about(score_cells, months))).one()
+        row = connection.execute(query.where(*_about(score_cells, dekads))).one()
         found.append((int(row[0] or 0), float(row[1] or 0.0)))
     return sum(count for count, _ in found), sum(total for _, total in found)
 
 
 def earliest_passes(connection: Connection, chosen: ScoreFilter, count: int) -> int:
-    """Passes among the earliest `count` completed scores: whole months, then one score by score."""
-    months, rests = _parts(connection, chosen)
-    if months is None:
+    """Passes among the earliest `count` completed scores: whole dekads, then one score by score."""
+    dekads, rests = _parts(connection, chosen)
+    if dekads is None:
         # At most two pieces that touch each other or are the whole of the period.
         return stored.earliest_passes(connection, chosen, count)
     passes = 0
-    for part, part_count, part_passes in _in_order(connection, months, rests):
+    for part, part_count, part_passes in _in_order(connection, dekads, rests):
         if part_count > count:
             return passes + stored.earliest_passes(connection, part, count)
         passes, count = passes + part_passes, count - part_count
@@ -207,73 +223,81 @@ def earliest_passes(connection: Connection, chosen: ScoreFilter, count: int) -> 
 
 
 def _in_order(
-    connection: Connection, months: ScoreFilter, rests: list[ScoreFilter]
+    connection: Connection, dekads: ScoreFilter, rests: list[ScoreFilter]
 ) -> Iterator[tuple[ScoreFilter, int, int]]:
     """Filter, scores and passes of every part of a period, the earliest first."""
-    before = [rest for rest in rests if rest.until is not None and rest.until == months.since]
+    before = [rest for rest in rests if rest.until is not None and rest.until == dekads.since]
     for rest in before:
         yield (rest, *stored.count_passes(connection, rest))
     of = score_cells.c
-    query = select(of.month, func.sum(of.job_count), func.sum(of.pass_count))
-    grouped = query.where(*_about(score_cells, months)).group_by(of.month).order_by(of.month)
+    query = select(of.dekad, func.sum(of.job_count), func.sum(of.pass_count))
+    grouped = query.where(*_about(score_cells, dekads)).group_by(of.dekad).order_by(of.dekad)
     for row in connection.execute(grouped).all():
-        part = replace(months, since=_start_of(row[0]), until=_end_of(row[0]))
+        part = replace(dekads, since=_start_of(row[0]), until=_end_of(row[0]))
         yield part, int(row[1]), int(row[2])
     for rest in rests:
         if rest not in before:
             yield (rest, *stored.count_passes(connection, rest))
 
 
-def _about(table: Table, months: ScoreFilter) -> list[ColumnElement[bool]]:
-    """The cells of a filter whose period is whole months."""
+def _about(table: Table, dekads: ScoreFilter) -> list[ColumnElement[bool]]:
+    """The cells of a filter whose period is whole dekads."""
     conditions: list[ColumnElement[bool]] = []
-    if months.task_id is not None:
-        conditions.append(table.c.task_id == months.task_id)
-    if months.site_id is not None:
-        conditions.append(table.c.site_id == months.site_id)
-    if months.operator_id is not None:
-        conditions.append(table.c.operator_id_hash == months.operator_id)
-    if months.since is not None:
-        conditions.append(table.c.month >= months.since[:7])
-    if months.until is not None:
-        conditions.append(table.c.month < months.until[:7])
+    if dekads.task_id is not None:
+        conditions.append(table.c.task_id == dekads.task_id)
+    if dekads.site_id is not None:
+        conditions.append(table.c.site_id == dekads.site_id)
+    if dekads.operator_id is not None:
+        conditions.append(table.c.operator_id_hash == dekads.operator_id)
+    if dekads.since is not None:
+        conditions.append(table.c.dekad >= dekads.since[:10])
+    if dekads.until is not None:
+        conditions.append(table.c.dekad < dekads.until[:10])
     return conditions
 
 
 def _parts(
     connection: Connection, chosen: ScoreFilter
 ) -> tuple[ScoreFilter | None, list[ScoreFilter]]:
-    """The whole months of a filter's period, which cells answer, and the rests, in order of time.
+    """The whole dekads of a filter's period, which cells answer, and the rests, in order of time.
 
-    (None, [chosen]) where a cell is marked or the period holds no whole month.
+    (None, [chosen]) where a cell is marked or the period holds no whole dekad.
     """
-    months, rests = whole_months(chosen)
-    if months is None or not are_current(connection):
+    dekads, rests = whole_dekads(chosen)
+    if dekads is None or not are_current(connection):
         return None, [chosen]
-    return months, rests
+    return dekads, rests
 
 
-def whole_months(chosen: ScoreFilter) -> tuple[ScoreFilter | None, list[ScoreFilter]]:
-    """The whole months of a period (None = there is none), and what lies before and after them."""
+def whole_dekads(chosen: ScoreFilter) -> tuple[ScoreFilter | None, list[ScoreFilter]]:
+    """The whole dekads of a period (None = there is none), and what lies before and after them."""
     since, until = chosen.since, chosen.until
     rests = []
-    if since is not None and since != _start_of(since[:7]):
-        rests.append(replace(chosen, until=_end_of(since[:7])))
+    if since is not None and since != _start_of(_dekad(since)):
+        rests.append(replace(chosen, until=_end_of(_dekad(since))))
         since = rests[0].until
-    if until is not None and until != _start_of(until[:7]):
-        rests.append(replace(chosen, since=_start_of(until[:7])))
+    if until is not None and until != _start_of(_dekad(until)):
+        rests.append(replace(chosen, since=_start_of(_dekad(until))))
         until = rests[-1].since
     if since is not None and until is not None and since >= until:
         return None, [chosen]
     return replace(chosen, since=since, until=until), rests
 
 
-def _start_of(month: str) -> str:
-    return f"{month}-01T00:00:00.000000+00:00"
+def _start_of(dekad: str) -> str:
+    return f"{dekad}T00:00:00.000000+00:00"
 
 
-def _end_of(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:7])
-    if number < 12:
-        return _start_of(f"{year:04}-{number + 1:02}")
-    return _LAST_MOMENT if year == 9999 else _start_of(f"{year + 1:04}-01")
+def _end_of(dekad: str) -> str:
+    year, month, day = map(int, dekad.split("-"))
+    if day < 21:
+        return _start_of(f"{dekad[:8]}{day + 10:02}")
+    if month < 12:
+        return _start_of(f"{year:04}-{month + 1:02}-01")
+    return _LAST_MOMENT if year == 9999 else _start_of(f"{year + 1:04}-01-01")
+
+
+def _dekad(moment: str) -> str:
+    """The dekad of a stored moment."""
+    first = "01" if moment[8:10] < "11" else "11" if moment[8:10] < "21" else "21"
+    return moment[:8] + first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 TrendDirection = Literal["improving", "stable", "declining"]
 
@@ -13,8 +13,7 @@ RANKED_FROM_JOBS = 3
 """An operator with fewer scores is not ranked. Source: contract 5."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """How many scores there are, of which decisions and in which range of points."""
 
     job_count: int = 0
@@ -49,29 +48,14 @@ class Tally:
             ("0-69", self.job_count - self.from_70_count),
         )
 
-    def plus(self, other: Tally) -> Tally:
-        """Both together."""
-        return Tally(
-            self.job_count + other.job_count,
-            self.score_sum + other.score_sum,
-            _chosen(min, self.min_score, other.min_score),
-            _chosen(max, self.max_score, other.max_score),
-            self.pass_count + other.pass_count,
-            self.fail_count + other.fail_count,
-            self.needs_review_count + other.needs_review_count,
-            self.retrain_count + other.retrain_count,
-            self.from_90_count + other.from_90_count,
-            self.from_80_count + other.from_80_count,
-            self.from_70_count + other.from_70_count,
-        )
 
-
-def _chosen(
-    choose: Callable[[float, float], float], one: float | None, other: float | None
-) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return choose(one, other)
+def together(tallies: Iterable[Tally]) -> Tally:
+    """All in one."""
+    counted = [tally for tally in tallies if tally.job_count]
+    if not counted:
+        return Tally()
+    job_counts, sums, lowest, highest, *others = zip(*counted, strict=True)
+    return Tally(sum(job_counts), sum(sums), min(lowest), max(highest), *map(sum, others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +82,7 @@ def rate(count: int, total: int) -> float | None:
 
 def total_of(groups: Iterable[Group]) -> Tally:
     """All groups together."""
-    total = Tally()
-    for group in groups:
-        total = total.plus(group.tally)
-    return total
+    return together(group.tally for group in groups)
 
 
 def by_operator(groups: Iterable[Group]) -> tuple[Share, ...]:
@@ -115,11 +96,10 @@ def by_site(groups: Iterable[Group]) -> tuple[Share, ...]:
 
 
 def _shares(groups: Iterable[Group], name_of: Callable[[Group], str | None]) -> tuple[Share, ...]:
-    found: dict[str | None, Tally] = {}
+    found: dict[str | None, list[Tally]] = {}
     for group in groups:
-        name = name_of(group)
-        found[name] = found.get(name, Tally()).plus(group.tally)
-    shares = [Share(name, tally) for name, tally in found.items()]
+        found.setdefault(name_of(group), []).append(group.tally)
+    shares = [Share(name, together(tallies)) for name, tallies in found.items()]
     return tuple(sorted(shares, key=lambda s: (-(s.tally.avg_score or 0.0), s.name or "")))
 
 

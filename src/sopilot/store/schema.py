@@ -18,7 +18,7 @@ from sopilot.store.tables import metadata
 if TYPE_CHECKING:
     from sopilot.store.engine import Database
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 14))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 15))
 """All revisions of migrations/versions, oldest first; a test compares them with the files."""
 
 HEAD = REVISIONS[-1]

@@ -1,9 +1,10 @@
-"""Counts of completed scores by task, site, operator and month, and which of them are out of date.
+"""Counts of completed scores by task, site, operator and dekad, and which of them are out of date.
 
-A cell is one task, site, operator and month. Triggers mark the cells that a change touches, in the
-transaction of the change, so they see every writer, cascade and restore; `sop.cells` counts marked
-cells anew. All of it can be made from the other tables, so it stands outside of the schema: a copy
-of rows leaves it out, and the triggers of the target mark what arrives there.
+A cell is one task, site, operator and dekad (days 1-10, 11-20, the rest of a month). Triggers mark
+the cells that a change touches, in the transaction of the change, so they see every writer, cascade
+and restore; `sop.cells` counts marked cells anew. All of it can be made from the other tables, so
+it stands outside of the schema: a copy of rows leaves it out, and the triggers of the target mark
+what arrives there.
 
 A later migration that makes `scores`, `videos` or `score_reviews` anew (SQLite: a batch) must call
 `drop_score_cells` before and `create_score_cells` after it.
@@ -26,7 +27,7 @@ score_cells = Table(
     Column("task_id", String(128), nullable=False),
     Column("site_id", String(128)),
     Column("operator_id_hash", String(128)),
-    Column("month", String(7), nullable=False),
+    Column("dekad", String(10), nullable=False),
     Column("job_count", Integer, nullable=False),
     Column("score_sum", Float, nullable=False),
     Column("min_score", Float, nullable=False),
@@ -38,11 +39,11 @@ score_cells = Table(
     Column("from_90_count", Integer, nullable=False),
     Column("from_80_count", Integer, nullable=False),
     Column("from_70_count", Integer, nullable=False),
-    Index(f"ix_{SCORE_CELLS}_operator", "operator_id_hash", "site_id", "task_id", "month"),
-    Index(f"ix_{SCORE_CELLS}_site", "site_id", "month"),
+    Index(f"ix_{SCORE_CELLS}_operator", "operator_id_hash", "site_id", "task_id", "dekad"),
+    Index(f"ix_{SCORE_CELLS}_site", "site_id", "dekad"),
 )
-"""month: `2026-02`, of the completion. Site and operator: of the trainee's video. A cell without a
-score has no row."""
+"""dekad: its first day, `2026-02-11`, of the completion. Site and operator: of the trainee's video.
+A cell without a score has no row."""
 
 score_cell_reviews = Table(
     f"{SCORE_CELLS}_reviews",
@@ -51,11 +52,11 @@ score_cell_reviews = Table(
     Column("task_id", String(128), nullable=False),
     Column("site_id", String(128)),
     Column("operator_id_hash", String(128)),
-    Column("month", String(7), nullable=False),
+    Column("dekad", String(10), nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("count", Integer, nullable=False),
     Column("agree_count", Integer, nullable=False),
-    Index(f"ix_{SCORE_CELLS}_reviews", "operator_id_hash", "site_id", "task_id", "month"),
+    Index(f"ix_{SCORE_CELLS}_reviews", "operator_id_hash", "site_id", "task_id", "dekad"),
 )
 """Reviews of the scores of a cell by verdict; agree_count: they say what the program decided."""
 
@@ -66,20 +67,32 @@ stale_cells = Table(
     Column("task_id", String(128)),
     Column("site_id", String(128)),
     Column("operator_id_hash", String(128)),
-    Column("month", String(7)),
-    Index(f"ix_{SCORE_CELLS}_stale", "month", "operator_id_hash", "task_id", "site_id"),
+    Column("dekad", String(10)),
+    Index(f"ix_{SCORE_CELLS}_stale", "dekad", "operator_id_hash", "task_id", "site_id"),
 )
-"""Cells to count anew; month None: all. On a server a cell may stand here more than once: leaving
+"""Cells to count anew; dekad None: all. On a server a cell may stand here more than once: leaving
 a mark out because of one that is just being removed would lose it."""
 
+
+def dekad_of(moment: str) -> str:
+    """SQL for the dekad of a stored moment that an expression gives."""
+    day = f"substr({moment}, 9, 2)"
+    first = f"CASE WHEN {day} < '11' THEN '01' WHEN {day} < '21' THEN '11' ELSE '21' END"
+    return f"substr({moment}, 1, 8) || {first}"
+
+
+_DEKAD = dekad_of("s.completed_at")
+_OLD_DEKAD = dekad_of("old.completed_at")
+
+
 _KNOWN = (
-    f"AND NOT EXISTS (SELECT 1 FROM {stale_cells.name} WHERE month IS NULL) "
-    f"EXCEPT SELECT task_id, site_id, operator_id_hash, month FROM {stale_cells.name}"
+    f"AND NOT EXISTS (SELECT 1 FROM {stale_cells.name} WHERE dekad IS NULL) "
+    f"EXCEPT SELECT task_id, site_id, operator_id_hash, dekad FROM {stale_cells.name}"
 )
 _WATCHED = ("scores", "videos", "score_reviews")
 _COUNTED = "task_id, trainee_video_id, score, decision, kind, completed_at"
-_MARK = f"INSERT INTO {stale_cells.name} (task_id, site_id, operator_id_hash, month)"
-_MARK_ALL = f"INSERT INTO {stale_cells.name} (month) VALUES (NULL);"
+_MARK = f"INSERT INTO {stale_cells.name} (task_id, site_id, operator_id_hash, dekad)"
+_MARK_ALL = f"INSERT INTO {stale_cells.name} (dekad) VALUES (NULL);"
 
 
 def create_score_cells(connection: Connection) -> None:
@@ -106,7 +119,7 @@ def drop_score_cells(connection: Connection) -> None:
 
 def mark_all(connection: Connection) -> None:
     """Let every cell be counted anew."""
-    connection.execute(stale_cells.insert().values(month=None))
+    connection.execute(stale_cells.insert().values(dekad=None))
 
 
 def are_current(connection: Connection) -> bool:
@@ -120,14 +133,14 @@ _ANY_STALE = select(stale_cells.c.id).limit(1)
 def _of_video(row: str) -> str:
     """Mark the cells of all scores of a score's video: an ensemble counts by what stands beside."""
     return (
-        f"{_MARK} SELECT s.task_id, v.site_id, v.operator_id_hash, substr(s.completed_at, 1, 7) "
+        f"{_MARK} SELECT s.task_id, v.site_id, v.operator_id_hash, {_DEKAD} "
         f"FROM scores s JOIN videos v ON v.id = s.trainee_video_id "
         f"WHERE s.trainee_video_id = {row}.trainee_video_id AND s.completed_at IS NOT NULL;"
     )
 
 
 _OLD_SCORE = (
-    f"{_MARK} SELECT old.task_id, v.site_id, v.operator_id_hash, substr(old.completed_at, 1, 7) "
+    f"{_MARK} SELECT old.task_id, v.site_id, v.operator_id_hash, {_OLD_DEKAD} "
     "FROM videos v WHERE v.id = old.trainee_video_id AND old.completed_at IS NOT NULL;"
 )
 
@@ -135,14 +148,14 @@ _OLD_SCORE = (
 def _of_moved_video(row: str) -> str:
     return (
         f"{_MARK} SELECT s.task_id, {row}.site_id, {row}.operator_id_hash, "
-        "substr(s.completed_at, 1, 7) FROM scores s "
+        f"{_DEKAD} FROM scores s "
         f"WHERE s.trainee_video_id = {row}.id AND s.completed_at IS NOT NULL;"
     )
 
 
 def _of_reviewed(row: str) -> str:
     return (
-        f"{_MARK} SELECT s.task_id, v.site_id, v.operator_id_hash, substr(s.completed_at, 1, 7) "
+        f"{_MARK} SELECT s.task_id, v.site_id, v.operator_id_hash, {_DEKAD} "
         f"FROM scores s JOIN videos v ON v.id = s.trainee_video_id "
         f"WHERE s.id = {row}.score_id AND s.completed_at IS NOT NULL;"
     )
