@@ -141,6 +141,14 @@ def get_score(connection: Connection, score: int | str) -> ScoreRow:
     return ScoreRow(**values)
 
 
+def lock_score(connection: Connection, score: int | str) -> ScoreRow:
+    """`get_score`, and on a server nobody else changes the row until the transaction ends."""
+    found = get_score(connection, score)
+    locked = select(scores.c.id).where(scores.c.id == found.id)
+    connection.execute(locked.with_for_update(key_share=True))
+    return get_score(connection, found.id)
+
+
 def list_scores(
     connection: Connection,
     *,

@@ -16,7 +16,8 @@ MAX_NOTE_LENGTH = 5000
 def review_score(
     connection: Connection, score: int | str, verdict: str, note: str | None, by: Actor
 ) -> tuple[ScoreRow, ReviewRow]:
-    """Store a verdict in the place of an earlier one; the audit log keeps both.
+    """Store a verdict in the place of an earlier one; the audit log keeps both. Two at once come
+    one after the other.
 
     verdict: a Decision. Raises ScoreNotFound, Conflict when the score is not completed, InputError
     for a note that cannot be stored.
@@ -25,7 +26,7 @@ def review_score(
         raise InputError(
             f"the note has {len(note)} characters; give at most {MAX_NOTE_LENGTH}, without NUL"
         )
-    row = queries.get_score(connection, score)
+    row = queries.lock_score(connection, score)
     if row.status != "completed":
         raise Conflict(
             f"score job {row.id} is {row.status}; only a completed one can be reviewed",
