@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from sopilot.jobs.stop import Stop, stop_on_signals
 from sopilot.library.add import INGEST_KIND
 from sopilot.library.annotations import reindex_texts
 from sopilot.library.ingest import fail_video, ingest_video
+from sopilot.library.remove import watch_leftovers
 from sopilot.library.schemas import VideoRow
 from sopilot.ops.following import watch_follow
 from sopilot.runtime import Runtime, close_runtime, open_runtime
@@ -176,29 +177,31 @@ def run_standalone(settings: Settings, *, burst: bool = False) -> None:
     _run(settings, stop_on_signals(), is_burst=burst)
 
 
+_DUTIES: Mapping[str, Callable[[Runtime, Stop], None]] = {
+    "nightly": watch_the_clock,
+    "retention": watch_retention,
+    "texts": watch_texts,
+    "follow": watch_follow,
+    "leftovers": watch_leftovers,
+}
+"""What a worker process looks after beside its jobs, each in a thread of its own until the end."""
+
+
 def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     runtime = open_runtime(settings)
     receiver = receiver_of(settings)
     thread = None
-    clock = threading.Thread(
-        target=watch_the_clock, args=(runtime, stop), name="nightly", daemon=True
-    )
-    keeper = threading.Thread(
-        target=watch_retention, args=(runtime, stop), name="retention", daemon=True
-    )
-    reader = threading.Thread(target=watch_texts, args=(runtime, stop), name="texts", daemon=True)
-    follower = threading.Thread(
-        target=watch_follow, args=(runtime, stop), name="follow", daemon=True
-    )
+    duties = [
+        threading.Thread(target=duty, args=(runtime, stop), name=name, daemon=True)
+        for name, duty in _DUTIES.items()
+    ]
     try:
         _renew_texts(runtime, stop)
         if receiver is not None and not is_burst:
             thread = start_outbox(runtime.database, receiver, stop)
         if not is_burst:
-            clock.start()
-            keeper.start()
-            reader.start()
-            follower.start()
+            for other in duties:
+                other.start()
         run_worker(
             runtime.database,
             kinds_of(runtime),
@@ -212,7 +215,7 @@ def _run(settings: Settings, stop: Stop, *, is_burst: bool = False) -> None:
     finally:
         if thread is not None and stop.is_set():
             thread.join(settings.webhook_timeout_sec)
-        for other in (clock, keeper, reader, follower):
+        for other in duties:
             if other.is_alive():
                 other.join(5.0)
         close_runtime(runtime)

@@ -142,8 +142,9 @@ def check_nothing_is_left(server: Server, runtime: Runtime) -> None:
     """No row is stuck, every blob has a row and every row its blob, the audit chain is whole."""
     assert server.rows("SELECT id, status FROM videos WHERE status != 'ready'") == []
     assert server.rows("SELECT id FROM jobs WHERE lease_owner IS NOT NULL") == []
-    for path in (runtime.blobs.root / "raw").glob(".*/*"):
-        os.utime(path, (0, 0))  # the sweep spares what another process may be working on
+    for area in ("raw", "derived"):  # the sweep spares what another process may be working on
+        for path in (runtime.blobs.root / area).glob(".*/**/*"):
+            os.utime(path, (0, 0))
     sweep(runtime)
     raw = server.rows("SELECT DISTINCT sha256 FROM videos")
     derived = server.rows("SELECT DISTINCT blob_sha256 FROM derived")

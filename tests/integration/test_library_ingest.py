@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from sopilot.core.errors import (
 from sopilot.core.records import Role
 from sopilot.embed.base import VideoFeatures
 from sopilot.jobs.records import JobState
-from sopilot.library import queries
+from sopilot.library import queries, remove
 from sopilot.library.ingest import fail_video
 from sopilot.library.remove import STALE_SEC, note, sweep
 from sopilot.library.schemas import VideoFilter, VideoRow, VideoStatus
@@ -299,6 +300,29 @@ def test_a_sweep_removes_work_folders_that_nobody_writes_into(sqlite_runtime: Ru
         os.utime(path, (ago, ago))
     assert sweep(sqlite_runtime) == 1
     assert (old.exists(), busy.exists()) == (False, True)
+
+
+def test_a_running_worker_goes_on_sweeping(
+    sqlite_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = sqlite_runtime.blobs.root / "derived/.work/ingest-of-a-deleted-video-1"
+    left.mkdir(parents=True)
+    (left / "features").write_bytes(b"x")
+    for path in (left / "features", left):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr(remove, "_PAUSE_SEC", 0.01)
+    stop = threading.Event()
+    thread = threading.Thread(target=remove.watch_leftovers, args=(sqlite_runtime, stop))
+    thread.start()
+    try:
+        for _ in range(500):
+            if not left.exists():
+                break
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        thread.join()
+    assert not left.exists()
 
 
 def test_a_sweep_spares_what_a_row_stands_on(sqlite_runtime: Runtime, clip: Path) -> None:

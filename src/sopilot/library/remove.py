@@ -15,9 +15,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from sopilot.core.errors import Conflict, StoreError
+from sopilot.core.errors import Conflict, SopilotError, StoreError
 from sopilot.core.log import get_logger
 from sopilot.jobs import queries as jobs
+from sopilot.jobs.stop import Stop
 from sopilot.library import moments, queries
 from sopilot.library.schemas import VideoRow
 from sopilot.library.workplace import WORK
@@ -30,6 +31,7 @@ from sopilot.store.faults import file_fault
 STALE_SEC = 3600.0
 """A note of this age belongs to no process that still works on its upload."""
 
+_PAUSE_SEC = 900.0
 _NOTES = Path("raw/.unsettled")
 
 log = get_logger(__name__)
@@ -135,7 +137,7 @@ def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:
     """Remove what killed processes left: half-received uploads, work folders that nobody writes
     into any more, and noted bytes without a row.
 
-    How many. Called at the start of the service and of a command.
+    How many. Called at the start of the service and of a command, and see `watch_leftovers`.
     """
     removed = runtime.blobs.sweep_staged(older_than_sec=older_than_sec)
     limit = time.time() - older_than_sec
@@ -155,6 +157,19 @@ def sweep(runtime: Runtime, *, older_than_sec: float = STALE_SEC) -> int:
             area: Area = "raw" if path.name.startswith("raw-") else "derived"
             removed += settle(runtime, area, path.name.split("-")[1], path)
     return removed
+
+
+def watch_leftovers(runtime: Runtime, stop: Stop) -> None:
+    """`sweep` every quarter of an hour until stopped: what a killed process left may show people,
+    and the service may not start again for months. Runs in a thread of every worker process."""
+    while not stop.wait(_PAUSE_SEC):
+        try:
+            swept = sweep(runtime)
+        except (SopilotError, OSError) as error:
+            log.warning("leftovers.look_failed", reason=str(error))
+        else:
+            if swept:
+                log.info("leftovers.removed", count=swept)
 
 
 def _newest(folder: Path) -> float:
