@@ -15,13 +15,16 @@ from sopilot.sop.evidence import (
     LEAST_MOVING_SEC,
     Evidence,
     StepSlot,
+    certainty_of,
     paces,
     pauses,
     slot_at,
     slot_before,
+    strength_of,
     usual_sec,
 )
 from sopilot.sop.model import TaskModel, Unit
+from sopilot.sop.order import CLEAR_AGAIN_NATS, WEAK_AGAIN_NATS
 
 OVER_RATIO, OVER_SEC = 1.65, 3.0
 AGAIN_NATS, AGAIN_LIKENESS, AGAIN_RATIO = 9.0, 0.8, 1.4
@@ -85,11 +88,13 @@ def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
 
 
 def _twice(evidence: Evidence, slot: StepSlot) -> Finding:
+    nats = slot.repetition_gain
     return Finding(
         type=EventType.REPEATED_STEP,
-        strength=1.0,
-        evidence=slot.repetition_gain,
+        strength=strength_of(nats / evidence.price_scale, WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS),
+        evidence=nats,
         evidence_unit="nats",
+        certainty=certainty_of(evidence, nats, CLEAR_AGAIN_NATS),
         step_index=slot.step,
         gold_span=evidence.model.step_span(slot.step),
         trainee_span=slot.span,

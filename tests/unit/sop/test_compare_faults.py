@@ -96,6 +96,21 @@ def test_a_step_done_again_at_once_is_told_from_a_slow_one(
     assert [(f.type, f.step_index) for f in found] == [(told, 1)]
 
 
+@pytest.mark.parametrize(
+    ("noise", "certainty", "least", "most"),
+    [(0.25, "clear", 1.0, 1.0), (4.0, "review", 0.6, 0.95), (1.0, "review", 0.18, 0.5)],
+)
+def test_the_less_a_step_done_again_explains_the_less_it_costs(
+    noise: float, certainty: str, least: float, most: float
+) -> None:
+    dear = Method(prices=replace(STEP_PRICES, edit=1e4))
+    model = fit([execution(range(6), versions=2)], marked(6), dear)
+    trainee = execution([0, 1, 1, 2, 3, 4, 5], seed=4, noise=noise)
+    [again] = compare_with(model, trainee).findings
+    assert (again.type, again.certainty) == (EventType.REPEATED_STEP, certainty)
+    assert least <= again.strength <= most
+
+
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_pause_that_looks_like_a_step_is_no_repetition_of_it(at: int) -> None:
     model = fit([execution(range(6), versions=2)], marked(6))
@@ -111,7 +126,7 @@ def test_a_pause_that_looks_like_a_step_is_no_repetition_of_it(at: int) -> None:
 
 
 @pytest.mark.parametrize("at_start", [True, False])
-@pytest.mark.parametrize(("lost_clips", "missing_count"), [(12, 1), (15, 1), (20, 2)])
+@pytest.mark.parametrize(("lost_clips", "missing_count"), [(12, 1), (16, 1), (18, 2), (20, 2)])
 def test_a_recording_that_cuts_into_a_step_lacks_it_where_half_is_gone(
     at_start: bool, lost_clips: int, missing_count: int
 ) -> None:

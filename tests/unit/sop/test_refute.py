@@ -92,7 +92,7 @@ def test_a_weak_repetition_shows_the_step_twice(
     assert bool(refuted(model, reading, [edit], twice, 1.0)) == is_refuted
 
 
-@pytest.mark.parametrize("kind", ["move", "swap", "replace"])
+@pytest.mark.parametrize("kind", ["move", "swap", "replace", "insert"])
 @pytest.mark.parametrize(
     ("dwell", "deletion_gain", "step_kind", "is_refuted"),
     [
