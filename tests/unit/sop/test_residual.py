@@ -16,6 +16,7 @@ from sopilot.sop.residual import (
     DISTANCE_FLOOR,
     LEAST_CLIPS,
     MOST_REPEATS,
+    NEAREST_USUAL,
     OUTCOME_FROM,
     OUTCOME_WEIGHT,
     SPREAD_MORE_GOLDS,
@@ -191,6 +192,17 @@ def test_what_is_nearer_than_good_work_in_every_part_is_not_unlike() -> None:
     assert not unlikeness([uneven], PARTS).any()
     uneven[0, 0] = 0.1
     assert unlikeness([uneven], PARTS)[0] > 1.0
+
+
+def test_a_step_is_not_held_against_others_that_are_copies_of_the_gold() -> None:
+    step = [0.1, -0.05, -0.4, -0.1, -0.3]
+    copied, done = np.full((5, 5), -1.5), np.full((5, 5), -0.1)
+    copied[:, 0] = done[:, 0] = step
+    of_copy, of_execution = (unlikeness([table], PARTS)[0] for table in (copied, done))
+    nearest = [NEAREST_USUAL[name] for name in PARTS]
+    expected = np.mean(np.sort(np.subtract(step, nearest))[1:]) / SPREAD_ONE_GOLD
+    assert of_copy == pytest.approx(expected)
+    assert of_execution < of_copy < 2.0
 
 
 def test_what_is_left_behind_counts_beyond_the_other_steps() -> None:
