@@ -97,6 +97,27 @@ def test_a_step_done_again_at_once_is_told_from_a_slow_one(
 
 
 @pytest.mark.parametrize(
+    ("kind", "stretch", "is_told"),
+    [
+        (StepKind.STAGED, 1.75, True),
+        (StepKind.STAGED, 1.6, True),
+        (StepKind.STAGED, 1.5, False),
+        (StepKind.CYCLIC, 1.6, False),
+        (StepKind.CYCLIC, 1.75, True),
+    ],
+)
+def test_a_staged_step_takes_too_long_sooner_than_a_cyclic_one(
+    kind: StepKind, stretch: float, is_told: bool
+) -> None:
+    cyclic = range(6) if kind is StepKind.CYCLIC else ()
+    steps = [replace(step, kind=kind) for step in marked(6)]
+    model = fit([execution(range(6), versions=2, cyclic=cyclic)], steps)
+    trainee = execution(range(6), seed=4, stretch={2: stretch}, cyclic=cyclic)
+    told = [(f.type, f.step_index) for f in compare_with(model, trainee).findings]
+    assert told == ([(EventType.OVER_TIME, 2)] if is_told else [])
+
+
+@pytest.mark.parametrize(
     ("noise", "certainty", "least", "most"),
     [(0.25, "clear", 1.0, 1.0), (4.0, "review", 0.6, 0.95), (1.0, "review", 0.18, 0.5)],
 )

@@ -16,6 +16,7 @@ from sopilot.sop.residual import (
     DISTANCE_FLOOR,
     LEAST_CLIPS,
     MOST_REPEATS,
+    NEARER_SHARE,
     NEAREST_USUAL,
     OUTCOME_FROM,
     OUTCOME_WEIGHT,
@@ -194,15 +195,16 @@ def test_what_is_nearer_than_good_work_in_every_part_is_not_unlike() -> None:
     assert unlikeness([uneven], PARTS)[0] > 1.0
 
 
-def test_a_step_is_not_held_against_others_that_are_copies_of_the_gold() -> None:
+def test_how_near_the_other_steps_of_a_copy_are_counts_less() -> None:
     step = [0.1, -0.05, -0.4, -0.1, -0.3]
-    copied, done = np.full((5, 5), -1.5), np.full((5, 5), -0.1)
-    copied[:, 0] = done[:, 0] = step
-    of_copy, of_execution = (unlikeness([table], PARTS)[0] for table in (copied, done))
-    nearest = [NEAREST_USUAL[name] for name in PARTS]
-    expected = np.mean(np.sort(np.subtract(step, nearest))[1:]) / SPREAD_ONE_GOLD
-    assert of_copy == pytest.approx(expected)
-    assert of_execution < of_copy < 2.0
+    copied = np.full((5, 5), -1.5)
+    copied[:, 0] = step
+    nearest = np.array([NEAREST_USUAL[name] for name in PARTS])
+    usual = -1.5 + NEARER_SHARE * (nearest + 1.5)
+    expected = np.sort(step - usual)[1:].mean() / SPREAD_ONE_GOLD
+    assert unlikeness([copied], PARTS)[0] == pytest.approx(expected)
+    unnamed = tuple(f"block {name}" for name in PARTS)
+    assert unlikeness([copied], unnamed)[0] > expected + 0.5
 
 
 def test_what_is_left_behind_counts_beyond_the_other_steps() -> None:
