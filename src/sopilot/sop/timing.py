@@ -20,11 +20,10 @@ from sopilot.sop.evidence import (
     pauses,
     slot_at,
     slot_before,
-    strength_of,
     usual_sec,
 )
 from sopilot.sop.model import TaskModel, Unit
-from sopilot.sop.order import CLEAR_AGAIN_NATS, WEAK_AGAIN_NATS
+from sopilot.sop.order import SURE_AGAIN_NATS, nats_strength
 
 OVER_RATIO, MARKED_RATIO, OVER_SEC = 1.65, 1.55, 3.0
 """Dwell relative to the usual from which a step takes too long, and seconds that it must take more.
@@ -96,10 +95,10 @@ def _twice(evidence: Evidence, slot: StepSlot) -> Finding:
     nats = slot.repetition_gain
     return Finding(
         type=EventType.REPEATED_STEP,
-        strength=strength_of(nats / evidence.price_scale, WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS),
+        strength=nats_strength("insert", nats / evidence.price_scale),
         evidence=nats,
         evidence_unit="nats",
-        certainty=certainty_of(evidence, nats, CLEAR_AGAIN_NATS),
+        certainty=certainty_of(evidence, nats, SURE_AGAIN_NATS),
         step_index=slot.step,
         gold_span=evidence.model.step_span(slot.step),
         trainee_span=slot.span,
