@@ -118,9 +118,7 @@ def run_pass(
             )
         duration_sec = clock.end_sec(pending)
         _feed(feeds, cover, pending, clock.last_sec, duration_sec)
-        _deliver(feeds, cover.rest() if cover is not None else ())
-        for feed in feeds:
-            feed.flush()
+        _finish(feeds, cover)
     _check_complete(path.name, info, duration_sec, clock.frame_count, damage)
     progress(1.0)
     return PassSummary(clock.frame_count, clock.first_sec, duration_sec, clock.is_vfr)
@@ -188,9 +186,7 @@ def _read_span(
                 progress(0.0)
         else:
             _feed(feeds, cover, pending, clock.last_sec, clock.end_sec(pending))
-        _deliver(feeds, cover.rest() if cover is not None else ())
-        for feed in feeds:
-            feed.flush()
+        _finish(feeds, cover)
     return True
 
 
@@ -425,7 +421,7 @@ class _Feed:
         self, start_sec: float, end_sec: float
     ) -> Iterator[tuple[float, list[SelectiveConsumer]]]:
         if self.rate_fps is None:
-            yield start_sec, self._choosers
+            yield start_sec, []
             return
         stop = ceil((end_sec - _STAMP_TOLERANCE_SEC) * self.rate_fps)
         for index in range(self.next_index, stop):
@@ -465,6 +461,13 @@ def _feed(
         _deliver(feeds, (Shown(frame, start_sec, end_sec),))
     else:
         _deliver(feeds, cover.take(frame, start_sec, end_sec))
+
+
+def _finish(feeds: list[_Feed], cover: FaceCover | None) -> None:
+    """Deliver the frames that a face cover kept back, and every picture that waits."""
+    _deliver(feeds, cover.rest() if cover is not None else ())
+    for feed in feeds:
+        feed.flush()
 
 
 def _deliver(feeds: list[_Feed], frames: Iterable[Shown]) -> None:
