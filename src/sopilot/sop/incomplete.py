@@ -13,14 +13,14 @@ LEAST_SHORT_PACE = 0.75
 """How far a trainee's own pace may excuse a short dwell (docs/scoring.md 4)."""
 SHORT_RATIO = 0.9
 SHORT_NATS = {True: 5.0, False: 15.0}
-HALF_RATIO = 0.58
-"""What half a step lasts at most: a clip of 1.6 s that its end cuts is counted whole. Generated:
-steps of which less than half is shown reach 0.56, others 0.63."""
 VERY_SHORT_RATIO = 0.6
 GONE_RATIO = 0.2
 """A step counts as missing when it has less than its usual time and leaving it out explains the
 clips better; without any evidence only when next to nothing of it is left. Keys: steps marked by
 a person. A proposed step may be half of one, and then a short showing proves less."""
+HALF_RATIO = 0.58
+"""What half a step lasts at most, beside a missing start or tail: a clip of 1.6 s that the cut goes
+through counts whole. Generated: steps of which less than half is shown reach 0.56, others 0.63."""
 SURE_MISSING_NATS = 25.0
 CLEAR_SHORT_NATS = 10.0
 """Below this a short showing is a remark to review, never critical."""

@@ -48,6 +48,7 @@ NEARER_SHARE = 0.25
 """By so much the steps that come nearer count as no nearer: a copy of the gold comes nearer, and
 what a rotation or a crop does to one of its steps is no other way of working. From 0.15 to 0.34 the
 copies of the filter-swap animation pass unremarked and its wrong filter is found."""
+
 OUTCOME_FROM, OUTCOME_WEIGHT = 0.3, 1.0
 """What a step leaves behind (`sop.outcome`) counts from so much beyond the other steps on, by so
 much per natural logarithm."""

@@ -1,4 +1,4 @@
-"""Counts of completed scores by task, site, operator and month, made at the first question."""
+"""Counts of completed scores by task, site, operator and period, made at the first question."""
 
 from __future__ import annotations
 
