@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +91,6 @@ def test_a_snapshot_sees_one_moment(database: Database) -> None:
         assert not has_rows(connection)
     with database.snapshot() as connection:
         assert has_rows(connection)
-
-
-@pytest.fixture
-def other(tmp_path: Path, database: Database, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database of the other kind than `database`."""
-    url = f"sqlite:///{tmp_path / 'other.db'}"
-    if database.is_sqlite:
-        url = request.getfixturevalue("postgres").emptied()
-    opened = open_database(url)
-    yield opened
-    opened.close()
 
 
 def test_an_installation_moves_to_the_other_database_and_back(
