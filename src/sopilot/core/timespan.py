@@ -36,6 +36,10 @@ class TimeSpan:
         """Midpoint in seconds."""
         return 0.5 * (self.start_sec + self.end_sec)
 
+    def contains(self, moment_sec: float) -> bool:
+        """Whether a moment lies in it; its end does not."""
+        return self.start_sec <= moment_sec < self.end_sec
+
     def overlap_sec(self, other: TimeSpan) -> float:
         """Seconds that both spans share, >= 0."""
         shared = min(self.end_sec, other.end_sec) - max(self.start_sec, other.start_sec)

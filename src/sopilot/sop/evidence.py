@@ -146,6 +146,14 @@ def paces(found: Sequence[Execution | StepSlot]) -> list[float]:
     return result
 
 
+def usual_pace(found: Sequence[Execution]) -> float:
+    """Median dwell relative to the gold's, bounded; 1 where the gold never moves."""
+    ratios = [
+        item.moving_sec / item.gold_moving_sec for item in found if item.gold_moving_sec > 0.0
+    ]
+    return float(np.clip(np.median(ratios), *PACE_RANGE)) if ratios else 1.0
+
+
 def slot_at(found: Sequence[Execution], span: TimeSpan) -> Execution:
     """The slot that shares most time with a span; the nearest where none does."""
     return max(
@@ -194,6 +202,12 @@ def pauses(video: VideoFeatures, level: float) -> list[tuple[TimeSpan, float]]:
         for first, last in zip(flips[::2], flips[1::2], strict=True)
     ]
     return [(span, span.duration_sec - frozen_sec(video, span)) for span in spans]
+
+
+def most_common_step(model: TaskModel, units: Sequence[int]) -> int | None:
+    """The step that most of some units belong to; of several the first."""
+    steps = [model.units[unit].step for unit in units]
+    return max(steps, key=lambda step: (steps.count(step), -(step or 0)))
 
 
 def hull(spans: Iterable[TimeSpan]) -> TimeSpan:

@@ -81,7 +81,7 @@ def executions(
                 clips=clips,
                 edit=slot.edit,
                 moving_sec=span.duration_sec - frozen_sec(trainee, span),
-                gold_moving_sec=max(float(gold.moving_sec[slot.step]) for gold in model.golds),
+                gold_moving_sec=model.gold_moving_sec(slot.step),
                 similarity=best.similarity,
                 expected=best.expected,
                 deletion_gain=float(deletion_gains[number]),

@@ -18,14 +18,16 @@ from sopilot.sop.likeness import unlike
 from sopilot.sop.model import TaskModel
 from sopilot.sop.order import order_findings
 from sopilot.sop.runs import run_findings
+from sopilot.sop.stretches import hardly_shown, over_long
 from sopilot.sop.timing import as_pause, dwell, freezes, idle
 
 OTHER_TIME_SHARE = 0.6
 """Share of a missing step's time that its neighbours take in addition: it may have been done in
 another way."""
 WAIT_IOU = 0.5
-OWN_MARGIN = 1.25
-"""A finding that a gold has itself counts only where its evidence exceeds the gold's so far."""
+OWN_MARGIN, OWN_DWELL_MARGIN = 1.25, 1.1
+"""A finding that a gold has itself counts only where its evidence exceeds the gold's so far; the
+second for times, which are known to a clip or two."""
 
 
 def find(evidence: Evidence, levels: NDArray[np.float64]) -> tuple[Finding, ...]:
@@ -36,8 +38,12 @@ def find(evidence: Evidence, levels: NDArray[np.float64]) -> tuple[Finding, ...]
     if evidence.model.method.chunked(evidence.model.steps_are_marked):
         findings = run_findings(evidence)
         findings += dwell(evidence, _told(findings))
+        if evidence.model.method.stretches:
+            findings += over_long(evidence, _told(findings))
         if evidence.model.method.unlike:
             findings += unlike(evidence, levels, _told(findings))
+        if evidence.model.method.stretches:
+            findings += hardly_shown(evidence, _told(findings))
     else:
         findings = _step_findings(evidence, levels)
     if evidence.model.method.tell_pauses:
@@ -78,12 +84,14 @@ def _is_wait(item: Finding, waits: Sequence[Finding]) -> bool:
 
 def _is_own(model: TaskModel, item: Finding) -> bool:
     """Whether a gold shows the same about as clearly; a limit that a person set holds for all."""
+    margin = OWN_MARGIN
     if item.step_index is not None and item.detail == "dwell":
+        margin = OWN_DWELL_MARGIN
         if model.steps[item.step_index].max_duration_sec is not None:
             return False
     return any(
         (own.type, own.step_index, own.detail) == (item.type, item.step_index, item.detail)
-        and item.evidence <= OWN_MARGIN * own.evidence
+        and item.evidence <= margin * own.evidence
         for own in model.own.findings
     )
 
@@ -117,7 +125,7 @@ def _missing(evidence: Evidence, absent: dict[int, Absence]) -> Iterator[Finding
 def _has_time(evidence: Evidence, unit: int) -> bool:
     """Whether the steps beside a missing one take its time as well: something was done there."""
     model = evidence.model
-    usual_sec = max(float(gold.moving_sec[unit]) for gold in model.golds)
+    usual_sec = model.gold_moving_sec(unit)
     spare_sec = 0.0
     for item, pace in zip(evidence.found, paces(evidence.found), strict=True):
         if abs(item.unit - unit) == 1:

@@ -64,7 +64,7 @@ def judge(
     while True:
         search, gone, again = _search(model, reading, trainee.clip_count, near, refused)
         found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
-        if not model.method.refutes(model.steps_are_marked):
+        if not model.method.refute:
             break
         more = refuted(model, reading, search.edits, found, model.price_scale(reading))
         if more <= refused:

@@ -33,7 +33,7 @@ class Method:
     golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
     refute: weak edits that look as expected are taken back. doubt: unlikeness below its threshold
     costs a little. tell_pauses: of repetitions in which hardly anything moves. tell_twice: of
-    over-long steps whose parts recur.
+    over-long steps whose parts recur. stretches: of chunks that are hardly shown or take long.
     unlike_one_gold, unlike_more_golds: unlikeness from which a step deviates, and from which it
     does so clearly; calibrate: thresholds from leaving one gold out, where there are three or more.
     chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
@@ -56,6 +56,7 @@ class Method:
     doubt: bool = True
     tell_pauses: bool = True
     tell_twice: bool = True
+    stretches: bool = True
     unlike_one_gold: tuple[float, float] = (2.7, 3.0)
     unlike_more_golds: tuple[float, float] = (2.4, 3.0)
     calibrate: bool = True
@@ -71,10 +72,6 @@ class Method:
     def chunked(self, marked: bool) -> bool:
         """Whether the search goes over chunks of the gold instead of steps."""
         return self.chunks and not marked
-
-    def refutes(self, marked: bool) -> bool:
-        """Whether edits are looked at again; chunks are too short to be hardly shown."""
-        return self.refute and not self.chunked(marked)
 
     def prices_for(self, marked: bool) -> Prices:
         """The prices of the search."""

@@ -119,6 +119,10 @@ class TaskModel:
         own = [unit.span for unit in self.units if unit.step == step]
         return TimeSpan(own[0].start_sec, own[-1].end_sec)
 
+    def gold_moving_sec(self, unit: int) -> float:
+        """Dwell of a unit without frozen time, in the slowest gold."""
+        return max(float(gold.moving_sec[unit]) for gold in self.golds)
+
     def classes(self, clip_count: int) -> Classes:
         """Parts with their shortest lengths for a trainee of this many clips."""
         pace = min(1.0, clip_count / float(self.part_clips.sum()))

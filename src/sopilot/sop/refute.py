@@ -15,6 +15,7 @@ import numpy as np
 
 from sopilot.align.search import AcceptedEdit, Change
 from sopilot.core.records import StepKind
+from sopilot.sop.evidence import usual_pace
 from sopilot.sop.execution import Execution, unit_likeness
 from sopilot.sop.model import Reading, TaskModel
 
@@ -30,6 +31,10 @@ SHORTEST_RATIO, HARDLY_NATS = 0.6, 24.0
 """Dwell relative to the gold's, and gain over leaving it out, below which a step that an edit puts
 elsewhere, or shows again, is hardly shown. Generated: such steps reach 0.68 and 34; missing ones
 that are laid over a few clips of others 0.45 and 18, wrong repetitions 0.59 and 18."""
+SHORTEST_RUN_RATIO = 0.68
+"""Dwell relative to the gold's at the trainee's pace below which a run of chunks is not done again,
+but fits somewhere into another act. Generated tasks 1101-1104 and 1201-1204: true repetitions take
+0.70 and more, those of good executions 0.41 and 0.44."""
 
 
 def refuted(
@@ -40,6 +45,12 @@ def refuted(
     price_scale: float,
 ) -> frozenset[Change]:
     """The accepted edits that are contradicted or hardly shown."""
+    if model.method.chunked(model.steps_are_marked):
+        return frozenset(
+            edit.change
+            for number, edit in enumerate(edits)
+            if edit.kind == "insert" and _is_short_run(model, edit, number, found)
+        )
     usual = float(np.median([slot.likeness for slot in found]))
     return frozenset(
         edit.change
@@ -53,6 +64,16 @@ def refuted(
             )
         )
     )
+
+
+def _is_short_run(
+    model: TaskModel, edit: AcceptedEdit, number: int, found: Sequence[Execution]
+) -> bool:
+    """Whether a run of chunks that is said to be done again lasts much less than the gold's, all of
+    it: a later edit may have taken chunks out again."""
+    shown_sec = sum(slot.moving_sec for slot in found if slot.edit == number)
+    gold_sec = sum(model.gold_moving_sec(unit) for unit in edit.steps)
+    return shown_sec < SHORTEST_RUN_RATIO * usual_pace(found) * gold_sec
 
 
 def _looks_like_nothing(

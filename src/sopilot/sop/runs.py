@@ -13,7 +13,14 @@ from sopilot.align.edits import EditKind
 from sopilot.align.search import AcceptedEdit
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import Detail, EventType, Finding
-from sopilot.sop.evidence import Evidence, certainty_of, hull, missing_strength, strength_of
+from sopilot.sop.evidence import (
+    Evidence,
+    certainty_of,
+    hull,
+    missing_strength,
+    most_common_step,
+    strength_of,
+)
 
 WEAK_NATS: Mapping[EditKind, float] = {"exchange": 14.0, "insert": 28.0, "replace": 28.0}
 CLEAR_NATS: Mapping[EditKind, float] = {"exchange": 26.0, "insert": 44.0, "replace": 44.0}
@@ -97,17 +104,11 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
         evidence=edit.gain,
         evidence_unit="nats",
         certainty=certainty_of(evidence, edit.gain, SURE_NATS[edit.kind]),
-        step_index=_step(evidence, edit.steps),
+        step_index=most_common_step(evidence.model, edit.steps),
         gold_span=_gold_span(evidence, about),
         trainee_span=hull(shown),
-        other_step_index=_step(evidence, edit.shown) if edit.shown else None,
+        other_step_index=most_common_step(evidence.model, edit.shown) if edit.shown else None,
     )
-
-
-def _step(evidence: Evidence, units: Sequence[int]) -> int | None:
-    """The proposed step that most of the units belong to."""
-    steps = [evidence.model.units[unit].step for unit in units]
-    return max(steps, key=lambda step: (steps.count(step), -(step or 0)))
 
 
 def _gold_span(evidence: Evidence, units: Sequence[int]) -> TimeSpan:

@@ -16,6 +16,7 @@ from sopilot.sop.evidence import (
     Evidence,
     StepSlot,
     certainty_of,
+    hull,
     paces,
     pauses,
     slot_at,
@@ -33,7 +34,7 @@ AGAIN_NATS, AGAIN_LIKENESS, AGAIN_RATIO = 9.0, 0.8, 1.4
 """What showing a step twice must explain better where it took long anyway (something has happened,
 so this is a question of what, and not of whether), how alike the gold it must be, relative to the
 video's other steps, and how long it must be."""
-STILL_SHARE, STILL_PERCENTILES = 0.5, (75.0, 90.0)
+STILL_SHARE, STILL_PERCENTILES = 0.45, (75.0, 90.0)
 """A stretch that moves less than this share of the gold's step, at either percentile of the clips,
 is a pause that looks like the step. Movement is relative to each video's median."""
 IDLE_SEC = 6.0
@@ -55,29 +56,43 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
         usual_sec = max(
             step.expected_duration_sec or 0.0, _usual_dwell_sec(evidence.steps, slot, pace)
         )
-        excess_sec = slot.moving_sec - usual_sec
+        taken_sec, excess_sec = slot.moving_sec, slot.moving_sec - usual_sec
         is_cyclic = slot.kind is StepKind.CYCLIC
         ratio = MARKED_RATIO if evidence.model.steps_are_marked and not is_cyclic else OVER_RATIO
         over = slot.moving_sec > ratio * usual_sec and excess_sec > OVER_SEC
         over = over and slot.gold_moving_sec >= LEAST_MOVING_SEC
         if step.max_duration_sec is not None:
             # A person's limit is of time as it passes, as in the record's time compliance.
-            excess_sec = slot.span.duration_sec - step.max_duration_sec
+            taken_sec, usual_sec = slot.span.duration_sec, step.max_duration_sec
+            excess_sec = taken_sec - usual_sec
             over = excess_sec > 0.0
         elif slot.moving_sec > AGAIN_RATIO * usual_sec and _is_twice(evidence, slot):
             yield _twice(evidence, slot)
             continue
         if over:
-            yield Finding(
-                type=EventType.OVER_TIME,
-                strength=float(np.clip(excess_sec / (2 * OVER_SEC), 0.5, 1.0)),
-                evidence=slot.moving_sec / max(slot.gold_moving_sec, 1e-9),
-                evidence_unit="ratio",
-                step_index=slot.step,
-                gold_span=evidence.model.step_span(slot.step),
-                trainee_span=slot.span,
-                detail="dwell",
+            yield over_time(
+                slot.step,
+                evidence.model.step_span(slot.step),
+                slot.span,
+                excess_sec=excess_sec,
+                ratio=taken_sec / max(usual_sec, 1e-9),
             )
+
+
+def over_time(
+    step: int | None, gold_span: TimeSpan, span: TimeSpan, *, excess_sec: float, ratio: float
+) -> Finding:
+    """What took so much longer than usual, and so many times as long."""
+    return Finding(
+        type=EventType.OVER_TIME,
+        strength=float(np.clip(excess_sec / (2 * OVER_SEC), 0.5, 1.0)),
+        evidence=ratio,
+        evidence_unit="ratio",
+        step_index=step,
+        gold_span=gold_span,
+        trainee_span=span,
+        detail="dwell",
+    )
 
 
 def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
@@ -180,13 +195,26 @@ def as_pause(evidence: Evidence, item: Finding) -> Finding:
     other finding as it is."""
     if item.type not in (EventType.REPEATED_STEP, EventType.EXTRA_ACTION):
         return item
-    shown = [item.trainee_span, *(s.span for s in evidence.steps if s.step == item.step_index)]
+    shown = [item.trainee_span, *_other_showings(evidence, item)]
     still = next((span for span in shown if _is_still(evidence, span, item.gold_span)), None)
     if still is None:
         return item
     placed = [slot for slot in evidence.found if slot.edit is None and slot.span != still]
     unit = evidence.model.units[slot_before(placed or evidence.found, still).unit]
     return _pause(unit, still, still.duration_sec, still.duration_sec)
+
+
+def _other_showings(evidence: Evidence, item: Finding) -> Iterator[TimeSpan]:
+    """Where the trainee shows the same time of the gold as well."""
+    units = evidence.model.units
+    spans = [
+        slot.span
+        for slot in evidence.found
+        if item.gold_span.contains(units[slot.unit].span.centre_sec)
+        and not item.trainee_span.contains(slot.span.centre_sec)
+    ]
+    if spans:
+        yield hull(spans)
 
 
 def _is_still(evidence: Evidence, span: TimeSpan, gold_span: TimeSpan) -> bool:

@@ -120,3 +120,27 @@ def test_what_is_hardly_shown_was_not_put_there(
     ]
     kinds = replace(model, kinds=(step_kind,) * len(model.kinds))
     assert bool(refuted(kinds, reading, [edit], shown, 1.0)) == is_refuted
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "taken_out", "is_refuted"),
+    [
+        ("insert", 0.5, 0, True),
+        ("insert", 0.8, 0, False),
+        ("insert", 1.0, 2, True),  # later edits left one chunk of three
+        ("replace", 0.5, 0, False),
+    ],
+)
+@pytest.mark.parametrize("pace", [1.0, 1.3])
+def test_a_run_of_chunks_is_not_done_again_in_half_its_time(
+    kind: str, share: float, taken_out: int, is_refuted: bool, pace: float
+) -> None:
+    chunked = fit([execution(range(6), versions=2)], None)
+    video = execution(range(6), seed=4)
+    reading = read(chunked, video)
+    found = judge(chunked, video, reading).found
+    slots = [replace(slot, moving_sec=pace * slot.gold_moving_sec) for slot in found]
+    run = [replace(slot, edit=0, moving_sec=share * slot.moving_sec) for slot in slots[3:6]]
+    edit = AcceptedEdit(kind, (3, 4, 5), (), 3 * WEAK_NATS)  # type: ignore[arg-type]
+    twice = [*slots[:12], *run[taken_out:], *slots[12:]]
+    assert bool(refuted(chunked, reading, [edit], twice, 1.0)) == is_refuted
