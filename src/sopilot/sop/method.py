@@ -58,7 +58,7 @@ class Method:
     tell_twice: bool = True
     stretches: bool = True
     unlike_one_gold: tuple[float, float] = (2.7, 3.0)
-    unlike_more_golds: tuple[float, float] = (2.4, 3.0)
+    unlike_more_golds: tuple[float, float] = (2.6, 3.2)
     calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4
