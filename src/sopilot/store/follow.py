@@ -75,6 +75,9 @@ def start(
     was_logged = _change_tables(first, lambda writer: change_log.start_log(writer, pair))
     try:
         _refuse_unfit(second, pair)
+        if not second.is_sqlite:
+            # Later it would wait for another start that reads these tables, and that one for it.
+            _change_tables(second, _let_wait)
         surplus = _surplus(first, second)
         if surplus and not is_forced:
             told = ", ".join(f"{len(keys)} in {name}" for name, keys in surplus.items())
