@@ -210,6 +210,11 @@ def most_common_step(model: TaskModel, units: Sequence[int]) -> int | None:
     return max(steps, key=lambda step: (steps.count(step), -(step or 0)))
 
 
+def gold_span(model: TaskModel, units: Iterable[int]) -> TimeSpan:
+    """From the beginning of the first to the end of the last of some units, in the first gold."""
+    return hull(model.units[unit].span for unit in units)
+
+
 def hull(spans: Iterable[TimeSpan]) -> TimeSpan:
     """The shortest span that holds all of them; there must be one."""
     listed = list(spans)

@@ -45,7 +45,8 @@ class GoldReference:
 
     units: (n,) unit of every clip, -1 = none. spans: of the units in this gold. points: per view
     (n, P) float32 of length one. moving_sec: (U,) seconds per unit without frozen time.
-    null_similarity: per view (U,), how similar the gold's own re-recordings are to it. parts,
+    null_similarity: per view (U,), how similar the gold's own re-recordings are to it. steadiness:
+    (U,) how much it goes on with one motion there (see `sop.kinds`). parts,
     steps: rows per part and clips per step; null_distances: (parts, steps) what good work has
     there (see `sop.residual`). scenes, changes: small pictures and what each step leaves behind;
     null_outcomes: (steps,) how far what good work leaves is from it (see `sop.outcome`).
@@ -57,6 +58,7 @@ class GoldReference:
     points: Mapping[str, Similarity]
     moving_sec: NDArray[np.float64]
     null_similarity: Mapping[str, NDArray[np.float64]]
+    steadiness: NDArray[np.float64]
     parts: PartRows
     steps: tuple[StepClips, ...]
     null_distances: NDArray[np.float64]

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from sopilot.align.edits import EditKind
 from sopilot.align.search import AcceptedEdit
 from sopilot.sop.comparison import EventType, Finding
-from sopilot.sop.evidence import Absence, Evidence, certainty_of, hull, strength_of
+from sopilot.sop.evidence import (
+    Absence,
+    Evidence,
+    certainty_of,
+    gold_span,
+    hull,
+    strength_of,
+)
 from sopilot.sop.execution import Execution
 
 ALTERNATIVE_NATS = 10.0
@@ -120,7 +127,7 @@ def _order_finding(
             evidence, edit.gain, SURE_AGAIN_NATS if edit.kind == "insert" else SURE_NATS
         ),
         step_index=units[told.own].step,
-        gold_span=hull([units[unit].span for unit in told.units]),
+        gold_span=gold_span(evidence.model, told.units),
         trainee_span=hull(shown),
         other_step_index=None if told.other is None else units[told.other].step,
         alternative=EventType.MISSING_STEP if weak else None,

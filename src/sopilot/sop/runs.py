@@ -16,6 +16,7 @@ from sopilot.sop.comparison import Detail, EventType, Finding
 from sopilot.sop.evidence import (
     Evidence,
     certainty_of,
+    gold_span,
     hull,
     missing_strength,
     most_common_step,
@@ -76,7 +77,7 @@ def _missing(evidence: Evidence, run: range, nats: float) -> Iterator[Finding]:
             evidence_unit="nats",
             certainty=certainty,
             step_index=step,
-            gold_span=_gold_span(evidence, range(*part)),
+            gold_span=gold_span(model, range(*part)),
             trainee_span=_place_of(evidence, run.start),
             detail=detail,
         )
@@ -105,14 +106,10 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
         evidence_unit="nats",
         certainty=certainty_of(evidence, edit.gain, SURE_NATS[edit.kind]),
         step_index=most_common_step(evidence.model, edit.steps),
-        gold_span=_gold_span(evidence, about),
+        gold_span=gold_span(evidence.model, about),
         trainee_span=hull(shown),
         other_step_index=most_common_step(evidence.model, edit.shown) if edit.shown else None,
     )
-
-
-def _gold_span(evidence: Evidence, units: Sequence[int]) -> TimeSpan:
-    return hull(evidence.model.units[unit].span for unit in units)
 
 
 def _place_of(evidence: Evidence, unit: int) -> TimeSpan:

@@ -9,12 +9,11 @@ by `sop.findings`; source: docs/scoring.md 4.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.comparison import EventType, Finding
@@ -22,13 +21,13 @@ from sopilot.sop.evidence import (
     LEAST_MOVING_SEC,
     REVIEW_STRENGTH,
     Evidence,
+    gold_span,
     hull,
     most_common_step,
     strength_of,
     usual_pace,
 )
 from sopilot.sop.execution import Execution
-from sopilot.sop.model import GoldReference, TaskModel
 from sopilot.sop.timing import OVER_SEC, over_time
 
 SHORT_CHUNKS, SHORT_SHARE, SURELY_SHORT_SHARE = 3, 0.49, 0.46
@@ -40,14 +39,14 @@ GONE_SHARE = 0.45
 """Share of the usual time, however it looks, below which the stretch is missing; good executions
 reach 0.56. Above it something else was done there."""
 LEAST_SHARE = 0.01
+"""Likeness and shares are no smaller where something is divided by them."""
 LONG_CHUNKS, LONG_RATIO = 4, 1.73
 """Length of the stretches that are looked at for what takes long (10 s), and the ratio to their
 usual time from which they do. Good executions reach 1.64, slow ones begin at 1.63, and all but two
 of 24 lie above 1.8."""
-STEADY_LAGS, MOST_STEADY = (3, 4), 0.44
-"""Clips of a gold that show no common moment (1.8 and 2.4 s apart), and the mean cosine of such
-clips from which it goes on with one motion; half a stretch's own, half the gold's. Over whole golds
-it is 0.16-0.27 on generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""
+MOST_STEADY = 0.44
+"""`kinds.steadiness` from which a gold goes on with one motion in a stretch. Over whole golds it is
+0.16-0.27 on generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def hardly_shown(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
     """
     short = [
         stretch
-        for stretch in _stretches(evidence, SHORT_CHUNKS, skip)
+        for stretch in _untold(evidence, _stretches(evidence, SHORT_CHUNKS), skip)
         if stretch.shown_share < SHORT_SHARE and not _is_frozen(evidence, stretch.span)
     ]
     for stretch in _apart(sorted(short, key=lambda item: item.shown_share)):
@@ -98,7 +97,7 @@ def hardly_shown(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
             evidence_unit="ratio",
             certainty="review",
             step_index=_step(evidence, stretch),
-            gold_span=_gold_span(evidence, stretch),
+            gold_span=gold_span(evidence.model, stretch.units),
             trainee_span=stretch.span,
             detail="inner" if is_gone else None,
             alternative=EventType.STEP_DEVIATION if is_gone else EventType.MISSING_STEP,
@@ -108,20 +107,24 @@ def hardly_shown(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
 def over_long(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
     """What took much longer than usual. skip: proposed steps that are told otherwise."""
     every = _stretches(evidence, LONG_CHUNKS)
-    usual = {item: _usual_sec(item, every) for item in _stretches(evidence, LONG_CHUNKS, skip)}
     long = [
         item
-        for item, usual_sec in usual.items()
-        if item.moving_sec > max(LONG_RATIO * usual_sec, usual_sec + OVER_SEC)
+        for item in _untold(evidence, every, skip)
+        if _takes_long(item.moving_sec, _usual_sec(item, every))
     ]
     for stretch in _apart(sorted(long, key=lambda item: -item.moving_share)):
+        usual_sec = _usual_sec(stretch, every)
         yield over_time(
             _step(evidence, stretch),
-            _gold_span(evidence, stretch),
+            gold_span(evidence.model, stretch.units),
             stretch.span,
-            excess_sec=stretch.moving_sec - usual[stretch],
-            ratio=stretch.moving_sec / usual[stretch],
+            excess_sec=stretch.moving_sec - usual_sec,
+            ratio=stretch.moving_sec / usual_sec,
         )
+
+
+def _takes_long(moving_sec: float, usual_sec: float) -> bool:
+    return moving_sec > max(LONG_RATIO * usual_sec, usual_sec + OVER_SEC)
 
 
 def _usual_sec(stretch: _Stretch, every: Sequence[_Stretch]) -> float:
@@ -131,50 +134,33 @@ def _usual_sec(stretch: _Stretch, every: Sequence[_Stretch]) -> float:
     return max(stretch.usual_sec, float(np.median(others)) if len(others) > 2 else 0.0)
 
 
-def _stretches(
-    evidence: Evidence, count: int, skip: Collection[int] = frozenset()
-) -> list[_Stretch]:
-    """Every run of so many neighbouring chunks that no edit touched and no skipped step has."""
-    found, units = evidence.found, evidence.model.units
-    placed = [slot for slot in found if slot.edit is None]
+def _stretches(evidence: Evidence, count: int) -> list[_Stretch]:
+    """Every run of so many neighbouring chunks that no edit touched."""
+    placed = [slot for slot in evidence.found if slot.edit is None]
     if not placed:
         return []
-    pace, steady = usual_pace(placed), steadiness(evidence.model)
+    pace = usual_pace(placed)
+    steady = np.mean([gold.steadiness for gold in evidence.model.golds], axis=0)
     usual = max(float(np.median([slot.likeness for slot in placed])), LEAST_SHARE)
     made = []
-    for first in range(len(found) - count + 1):
-        slots = found[first : first + count]
-        is_placed = all(slot.edit is None and units[slot.unit].step not in skip for slot in slots)
-        is_placed = is_placed and np.mean([steady[slot.unit] for slot in slots]) < MOST_STEADY
+    for first in range(len(evidence.found) - count + 1):
+        slots = evidence.found[first : first + count]
+        is_placed = all(slot.edit is None for slot in slots) and _are_neighbours(slots)
+        is_steady = np.mean([steady[slot.unit] for slot in slots]) >= MOST_STEADY
         usual_sec = pace * sum(slot.gold_moving_sec for slot in slots)
-        if is_placed and _are_neighbours(slots) and usual_sec >= LEAST_MOVING_SEC:
+        if is_placed and not is_steady and usual_sec >= LEAST_MOVING_SEC:
             moving_sec = sum(slot.moving_sec for slot in slots)
             shown_sec = sum(slot.moving_sec * slot.likeness / usual for slot in slots)
-            made.append(_Stretch(tuple(slots), moving_sec, shown_sec, usual_sec))
+            made.append(_Stretch(slots, moving_sec, shown_sec, usual_sec))
     return made
 
 
-def steadiness(model: TaskModel) -> NDArray[np.float64]:
-    """(U,) how much the golds' clips of each unit look like those a moment later, -1 to 1.
-
-    Half of it is the mean of all units: work is mostly of one kind, and a unit has few clips.
-    """
-    return np.asarray(
-        np.mean([_steadiness(gold, len(model.units)) for gold in model.golds], axis=0)
-    )
-
-
-def _steadiness(gold: GoldReference, unit_count: int) -> NDArray[np.float64]:
-    total, count = np.zeros(unit_count), np.zeros(unit_count)
-    for rows in gold.points.values():
-        for lag in STEADY_LAGS:
-            alike = (rows[:-lag] * rows[lag:]).sum(axis=1)
-            units = gold.units[:-lag]
-            np.add.at(total, units[units >= 0], alike[units >= 0])
-            np.add.at(count, units[units >= 0], 1.0)
-    mean = total.sum() / max(1.0, count.sum())
-    own = np.where(count > 0, total / np.maximum(count, 1.0), mean)
-    return np.asarray(0.5 * (own + mean))
+def _untold(
+    evidence: Evidence, stretches: Iterable[_Stretch], skip: set[int]
+) -> Iterator[_Stretch]:
+    """Those in which no skipped step has a chunk."""
+    units = evidence.model.units
+    return (item for item in stretches if all(units[unit].step not in skip for unit in item.units))
 
 
 def _are_neighbours(slots: Sequence[Execution]) -> bool:
@@ -198,7 +184,3 @@ def _is_frozen(evidence: Evidence, span: TimeSpan) -> bool:
 def _step(evidence: Evidence, stretch: _Stretch) -> int | None:
     """The proposed step that most of the chunks belong to."""
     return most_common_step(evidence.model, sorted(stretch.units))
-
-
-def _gold_span(evidence: Evidence, stretch: _Stretch) -> TimeSpan:
-    return hull(evidence.model.units[unit].span for unit in stretch.units)

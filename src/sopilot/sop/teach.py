@@ -20,7 +20,7 @@ from sopilot.core.errors import BadSteps, InsufficientClips
 from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import VideoFeatures
-from sopilot.sop.kinds import judged_kinds
+from sopilot.sop.kinds import judged_kinds, steadiness
 from sopilot.sop.method import DEFAULT, Method
 from sopilot.sop.model import (
     GoldReference,
@@ -303,6 +303,7 @@ def _reference(
         points=points,
         moving_sec=moving,
         null_similarity=nulls,
+        steadiness=steadiness(points.values(), units, len(spans)),
         parts=parts,
         steps=steps,
         null_distances=np.full((len(parts), len(plan.steps)), np.nan),

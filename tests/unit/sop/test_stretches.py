@@ -28,7 +28,6 @@ from sopilot.sop.stretches import (
     SHORT_SHARE,
     hardly_shown,
     over_long,
-    steadiness,
 )
 
 STEPS, CHUNKS_PER_STEP = 6, 3
@@ -93,6 +92,11 @@ def _only(findings: Sequence[Finding]) -> Finding:
     return findings[0]
 
 
+def _span_of(evidence: Evidence, units: Sequence[int]) -> TimeSpan:
+    spans = [evidence.model.units[unit].span for unit in units]
+    return TimeSpan(spans[0].start_sec, spans[-1].end_sec)
+
+
 def test_good_work_is_neither(good: Evidence) -> None:
     assert len(good.found) == STEPS * CHUNKS_PER_STEP
     assert list(hardly_shown(good, set())) == []
@@ -107,8 +111,7 @@ def test_what_has_no_time_is_missing_wherever_it_begins(good: Evidence, first: i
     assert found.alternative is EventType.STEP_DEVIATION
     assert (found.certainty, found.strength) == ("review", REVIEW_STRENGTH)
     assert found.evidence == pytest.approx(1 / 0.2)
-    spans = [good.model.units[unit].span for unit in units]
-    assert found.gold_span == TimeSpan(spans[0].start_sec, spans[-1].end_sec)
+    assert found.gold_span == _span_of(good, units)
     assert found.step_index == good.model.units[first + 1].step
 
 
@@ -167,8 +170,7 @@ def test_what_takes_long_is_told_wherever_it_begins(good: Evidence, first: int) 
     told = _only(list(over_long(_changed(good, units, _lasting(2.0)), set())))
     assert (told.type, told.detail, told.certainty) == (EventType.OVER_TIME, "dwell", "clear")
     assert told.evidence == pytest.approx(2.0)
-    spans = [good.model.units[unit].span for unit in units]
-    assert told.gold_span == TimeSpan(spans[0].start_sec, spans[-1].end_sec)
+    assert told.gold_span == _span_of(good, units)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +218,10 @@ def test_what_takes_long_at_the_end_of_one_step_and_the_beginning_of_the_next_is
 
 def test_where_one_motion_goes_on_lengths_say_nothing() -> None:
     steady = fit([execution(range(STEPS), versions=2)], None)
-    assert max(steadiness(steady)) > MOST_STEADY > max(steadiness(fit([_busy(1)], None)))
+    levels = steady.golds[0].steadiness
+    assert max(levels) > MOST_STEADY > max(fit([_busy(1)], None).golds[0].steadiness)
     done = _done(steady, execution(range(STEPS), seed=3))
-    every = [unit for unit, level in enumerate(steadiness(steady)) if level > MOST_STEADY]
+    every = [unit for unit, level in enumerate(levels) if level > MOST_STEADY]
     assert len(every) > STEPS
     assert list(hardly_shown(_changed(done, every, _lasting(0.2)), set())) == []
     assert list(over_long(_changed(done, every, _lasting(3.0)), set())) == []
