@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import score_rows
-from sqlalchemy import select
+from sqlalchemy import select, text
 from test_follow import change, same
 
 from sopilot.core.errors import Conflict, InputError, StoreError
@@ -89,6 +89,20 @@ def test_two_starts_at_the_same_moment(filled: Database, other: Database) -> Non
     with ThreadPoolExecutor(2) as pool:
         assert "started" in list(pool.map(outcome, range(2)))
     change(filled, random.Random(3))
+    assert caught_up(filled, other)
+
+
+def test_a_start_beside_somebody_who_writes_for_long_is_told_and_leaves_nothing(
+    filled: Database, other: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_WAIT_SEC", 0.5)
+    server = other if filled.is_sqlite else filled
+    with server.write() as busy:
+        busy.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": follow._APPLY_LOCK})
+        with pytest.raises(Conflict, match="somebody else applies changes just now"):
+            follow.start(filled, other)
+    assert follow.state_of(filled) is None
+    follow.start(filled, other)
     assert caught_up(filled, other)
 
 

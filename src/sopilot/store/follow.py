@@ -176,8 +176,9 @@ def _ready(first: Database) -> FollowState | None:
 
 def _apply(first: Database, second: Database) -> Applied | None:
     with second.write() as writer:
-        if not _is_alone(writer):
+        if not _has_turn(writer):
             return None
+        _let_keys_wait(writer)
         # Read after the lock: what another applier wrote before is older than what is read here.
         with first.snapshot() as reader:
             state = change_log.state_of(reader)
@@ -266,24 +267,34 @@ def at_rest(first: Database, second: Database) -> Iterator[None]:
 
 
 def _wait_alone(writer: Connection) -> None:
+    _wait_turn(writer)
+    _let_keys_wait(writer)
+
+
+def _wait_turn(connection: Connection) -> None:
+    """Take the place of the one who writes. Raises Conflict where somebody keeps it."""
     deadline = time.monotonic() + _WAIT_SEC
-    while not _is_alone(writer):
+    while not _has_turn(connection):
         if time.monotonic() > deadline:
             raise Conflict("somebody else applies changes just now; try again when that is done")
         time.sleep(0.05)
 
 
-def _is_alone(writer: Connection) -> bool:
-    """Take the place of the one writer, and let foreign keys wait for the end."""
-    if writer.dialect.name == "sqlite":  # the writer of a file is alone
-        writer.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+def _has_turn(connection: Connection) -> bool:
+    """Whether this transaction is the one writer until it ends."""
+    if connection.dialect.name == "sqlite":  # the writer of a file is alone
         return True
     lock = text("SELECT pg_try_advisory_xact_lock(:n)")
-    if not writer.execute(lock, {"n": _APPLY_LOCK}).scalar_one():
-        return False
+    return bool(connection.execute(lock, {"n": _APPLY_LOCK}).scalar_one())
+
+
+def _let_keys_wait(writer: Connection) -> None:
+    """Let foreign keys be looked at in the end of this transaction."""
+    if writer.dialect.name == "sqlite":
+        writer.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        return
     _let_wait(writer)
     writer.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
-    return True
 
 
 def _claim(writer: Connection, pair: str) -> None:
@@ -308,15 +319,15 @@ def _let_wait(connection: Connection) -> None:
 
 def _change_tables(database: Database, change: Callable[[Connection], T]) -> T:
     """In a transaction that never waits long for a lock, since others then wait behind it; tried
-    again where somebody holds one. Raises StoreError when that lasts."""
-    lock = text("SELECT pg_advisory_xact_lock(:n)")
+    again where somebody holds one. Raises StoreError when that lasts, Conflict where somebody else
+    writes for long."""
     deadline = time.monotonic() + _WAIT_SEC
     while True:
         try:
             with database.write() as connection:
                 if not database.is_sqlite:
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
-                    connection.execute(lock, {"n": _APPLY_LOCK})
+                    _wait_turn(connection)
                 return change(connection)
         except StoreError as error:
             cause = error.__cause__
