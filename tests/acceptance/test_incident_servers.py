@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,12 +17,6 @@ from service_process import Server
 from vlm_server import Asked, Script, serving_model
 
 
-def slowly(asked: Asked) -> Any:
-    """Sees the red square, and takes its time, so that a server may be killed meanwhile."""
-    time.sleep(0.15)
-    return sees_red(asked)
-
-
 class Patient:
     """Sees the red square, and answers no question of a pass before the test lets that pass end."""
 
@@ -33,6 +26,10 @@ class Patient:
     def __call__(self, asked: Asked) -> Any:
         self.may_end[pass_of(asked)].wait(60)
         return sees_red(asked)
+
+    def go_on(self) -> None:
+        for pass_ends in self.may_end.values():
+            pass_ends.set()
 
 
 def pass_of(asked: Asked) -> int:
@@ -47,11 +44,9 @@ def patient() -> Patient:
 
 
 @pytest.fixture
-def servers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Server, Server]]:
-    is_patient = "patient" in request.fixturenames
-    see = request.getfixturevalue("patient") if is_patient else slowly
+def servers(tmp_path: Path, patient: Patient) -> Iterator[tuple[Server, Server]]:
     with ExitStack() as stack:
-        url = stack.enter_context(serving_model(Script(see)))
+        url = stack.enter_context(serving_model(Script(patient)))
         variables = {"SOPILOT_VLM_URL": url, "SOPILOT_INCIDENT_LANGUAGE": "en"}
         found = []
         for name in ("one", "other"):
@@ -150,7 +145,7 @@ def test_a_client_hears_everything_once_whoever_dies(
 
 
 def test_a_stream_that_is_cut_leaves_the_server_whole(
-    servers: tuple[Server, Server], tmp_path: Path
+    servers: tuple[Server, Server], patient: Patient, tmp_path: Path
 ) -> None:
     one, other = servers
     clip = write_scene(tmp_path / "short.mp4", [(5.25, 5.65)])
@@ -160,6 +155,6 @@ def test_a_stream_that_is_cut_leaves_the_server_whole(
         with other.client.stream("GET", route) as reply:
             next(reply.iter_lines())
     heard = Heard()
-    listen(other, int(sent["incident_iid"]), heard)
+    listen(other, int(sent["incident_iid"]), heard, then=patient.go_on)
     assert heard.messages[-1][1] == "DONE"
     assert other.client.get("/health", timeout=httpx.Timeout(30)).status_code == 200
