@@ -52,7 +52,7 @@ class FrameScores:
 
 def frame_labels(times_sec: Iterable[float], truth: Sequence[TimeSpan]) -> tuple[bool, ...]:
     """Whether a frame at each time lies in a true span: start <= time < end."""
-    return tuple(any(s.start_sec <= time < s.end_sec for s in truth) for time in times_sec)
+    return tuple(any(span.contains(time) for span in truth) for time in times_sec)
 
 
 def curve(
