@@ -81,13 +81,14 @@ class AcceptedEdit:
     """One difference in order. steps: what was deleted, exchanged, moved, replaced or inserted.
 
     shown: what stands there now (replace), or the other run (exchange). gain: nats before the
-    price.
+    price. keeps_named: it is about unnamed time alone.
     """
 
     kind: EditKind
     steps: tuple[int, ...]
     shown: tuple[int, ...]
     gain: float
+    keeps_named: bool = False
 
     @property
     def change(self) -> Change:
@@ -138,11 +139,11 @@ def search_order(
 
     sums: (K, T + 1) from `chain.cumulate`. Edits are accepted while the best one gains more
     than its price; what the references would gain counts against it, so that each of them needs no
-    edit. unnamed: steps whose absence is no difference. runs: edits take runs of so many slots
-    together (short slots of equal length where no step is marked). near: of a search on nearly
-    the same evidence: of an order that it knows only those edits are tried, of another only what
-    leaves something out. refused: changes that are not tried, since something else speaks against
-    them.
+    edit. unnamed: steps whose place or absence is no difference. runs: edits take runs of so many
+    slots together (short slots of equal length where no step is marked). near: of a search on
+    nearly the same evidence: of an order that it knows only those edits are tried, of another only
+    what leaves something out. refused: changes that are not tried, since something else speaks
+    against them.
     O(rounds x candidates x T). Raises InsufficientClips when the expected order does not fit into
     the windows.
     """
@@ -156,7 +157,7 @@ def search_order(
         best, best_worth, spare = _best_edit(problem, slots, worth)
         if best is None or len(found) == max_edits:
             break
-        found.append(_describe(best, slots, best_worth.net - worth.net))
+        found.append(_describe(problem, best, slots, best_worth.net - worth.net))
         slots = _apply(best, slots, len(found) - 1)
         worth = best_worth
     chain, shortest, _ = _flatten(classes, [slot.step for slot in slots])
@@ -234,7 +235,7 @@ def _best_edit(
     nearly = np.flatnonzero(net > -NEAR_SHARE * problem.prices.edit)
     problem.looked_at[order] = tuple(listed[int(i)] for i in nearly)
     pick = int(np.argmax(net))
-    counted = [i for i in likely if not _is_silent(listed[int(i)], order, problem.unnamed)]
+    counted = [i for i in likely if not _keeps_named(listed[int(i)], order, problem.unnamed)]
     spare = max(0.0, float(net[counted].max(initial=-np.inf)) + problem.prices.edit)
     if not net[pick] > 0.0:
         return None, worth, spare
@@ -306,17 +307,10 @@ def _allowances(
     return gained
 
 
-def _is_silent(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
-    """Whether an edit leaves out unnamed time, or puts some in the place of other such time."""
-    if not unnamed:
-        return False
-    if edit.kind == "delete":
-        return unnamed.issuperset(order[edit.first : edit.second])
-    if edit.kind == "replace":
-        return unnamed.issuperset((*order[edit.first : edit.second], *edit.middle))
-    if edit.kind == "swap":
-        return order[edit.first] in unnamed and order[edit.second] in unnamed
-    return False
+def _keeps_named(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
+    """Whether an edit is about unnamed time alone: the named steps stay as they are."""
+    before = [step for step in order[edit.head : edit.tail] if step not in unnamed]
+    return before == [step for step in edit.middle if step not in unnamed]
 
 
 def evaluate(
@@ -355,9 +349,12 @@ def _middles(classes: Classes, listed: Sequence[Candidate]) -> tuple[Indices, In
     return grown, lengths
 
 
-def _describe(edit: Candidate, slots: Sequence[Slot], gain: float) -> AcceptedEdit:
-    kind, steps, shown = _change(edit, [slot.step for slot in slots])
-    return AcceptedEdit(kind, steps, shown, gain)
+def _describe(
+    problem: _Problem, edit: Candidate, slots: Sequence[Slot], gain: float
+) -> AcceptedEdit:
+    order = [slot.step for slot in slots]
+    kind, steps, shown = _change(edit, order)
+    return AcceptedEdit(kind, steps, shown, gain, _keeps_named(edit, order, problem.unnamed))
 
 
 def _change(edit: Candidate, order: Sequence[int]) -> Change:

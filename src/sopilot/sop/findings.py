@@ -47,7 +47,8 @@ def find(evidence: Evidence, levels: NDArray[np.float64]) -> tuple[Finding, ...]
     else:
         findings = _step_findings(evidence, levels)
     if evidence.model.method.tell_pauses:
-        findings = [as_pause(evidence, item) for item in findings]
+        told = [as_pause(evidence, item) for item in findings]
+        findings = [item for item in told if item is not None]
     waits = list(idle(evidence, findings))
     # A pause in the middle of a step shows its rest position once more: it is not done again.
     findings = [item for item in findings if not _is_wait(item, waits)] + waits

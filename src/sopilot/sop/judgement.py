@@ -75,7 +75,7 @@ def judge(
     levels = step_unlikeness(evidence)
     findings = find(evidence, levels)
     level = conformity(found, reading, search.spare)
-    nats = max([search.spare, *(edit.gain for edit in search.edits)])
+    nats = max([search.spare, *(edit.gain for edit in search.edits if not edit.keeps_named)])
     unlike = float(levels.max(initial=0.0))
     if model.method.doubt:
         level *= doubt(unlike, thresholds(model)[0])

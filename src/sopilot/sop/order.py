@@ -1,12 +1,12 @@
 """What the accepted edits of a step order mean: steps left out, exchanged, replaced, repeated.
 
-Called by `sop.findings` where steps are marked. Unnamed time has nothing to be called by, so what
-happened to it is told by the step beside it.
+Called by `sop.findings` where steps are marked. Where unnamed time lies is no difference, as its
+absence is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sopilot.align.edits import EditKind
@@ -27,6 +27,8 @@ ALTERNATIVE_NATS = 10.0
 SURE_NATS, SURE_AGAIN_NATS = 32.0, 20.0
 """Evidence below this is a remark to review, never critical; of a repetition the second, since good
 executions give hardly any evidence of one (docs/scoring.md 3)."""
+EXTRA_SEC = 3.0
+"""Least length of unnamed time that counts when it is shown again (docs/scoring.md 4)."""
 WEAK_NATS, CLEAR_NATS = 26.0, 46.0
 WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS = 5.0, 20.0
 """Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
@@ -50,6 +52,8 @@ def order_findings(evidence: Evidence) -> tuple[dict[int, Absence], list[Finding
             # A unit that a later edit put elsewhere was moved, not left out.
             gone = Absence(edit.gain, certainty_of(evidence, edit.gain, SURE_NATS))
             absent |= {unit: gone for unit in edit.steps if unit not in executed}
+        elif edit.keeps_named:
+            findings += _extra_action(evidence, edit, slots)
         elif slots and (told := _difference(evidence, edit)) is not None:
             findings.append(_order_finding(evidence, edit, slots, told))
     return absent, findings
@@ -66,41 +70,47 @@ class _Difference:
 
 
 def _difference(evidence: Evidence, edit: AcceptedEdit) -> _Difference | None:
-    """What an edit means to a reader; None where no named step has a part in it.
-
-    Unnamed time has nothing to be called by, so what happened to it is told by the step beside it.
-    """
+    """What an edit means to a reader; None where no named step has a part in it."""
     own = edit.steps[0]
     if edit.kind == "swap":
-        return _exchange(evidence, own, edit.steps[1], (own, edit.steps[1]))
+        return _exchange(evidence, own, edit.steps[1])
     if edit.kind == "move":
-        return _passing(evidence, own)
+        return _moved(evidence, own)
     if edit.kind == "replace":
         if _is_named(evidence, own):
             return _Difference(EventType.STEP_DEVIATION, own, edit.shown[0], (own,))
         if not _is_named(evidence, edit.shown[0]):
             return None
         own = edit.shown[0]
-    if any(own in past.steps and past.kind == "delete" for past in evidence.edits):
-        return _passing(evidence, own)
-    kind = EventType.REPEATED_STEP if _is_named(evidence, own) else EventType.EXTRA_ACTION
-    return _Difference(kind, own, None, (own,))
+    if _was_left_out(evidence, own):
+        return _moved(evidence, own)
+    return _Difference(EventType.REPEATED_STEP, own, None, (own,))
 
 
-def _passing(evidence: Evidence, own: int) -> _Difference | None:
-    other = _passed(evidence, own)
-    return _exchange(evidence, own, other, (own if _is_named(evidence, own) else other,))
+def _extra_action(
+    evidence: Evidence, edit: AcceptedEdit, slots: Sequence[Execution]
+) -> Iterator[Finding]:
+    """What unnamed time that is shown once more means; that it lies elsewhere means nothing."""
+    own = edit.steps[0]
+    shown_sec = sum(slot.moving_sec for slot in slots)
+    if edit.kind == "insert" and shown_sec >= EXTRA_SEC and not _was_left_out(evidence, own):
+        told = _Difference(EventType.EXTRA_ACTION, own, None, (own,))
+        yield _order_finding(evidence, edit, slots, told)
 
 
-def _exchange(
-    evidence: Evidence, own: int, other: int | None, units: tuple[int | None, ...]
-) -> _Difference | None:
-    """An order_swap, told about the named one of the two."""
-    if not _is_named(evidence, own):
-        if other is None or not _is_named(evidence, other):
-            return None
-        own, other = other, own
-    return _Difference(EventType.ORDER_SWAP, own, other, tuple(u for u in units if u is not None))
+def _was_left_out(evidence: Evidence, unit: int) -> bool:
+    return any(unit in edit.steps and edit.kind == "delete" for edit in evidence.edits)
+
+
+def _moved(evidence: Evidence, own: int) -> _Difference:
+    return _Difference(EventType.ORDER_SWAP, own, _passed(evidence, own), (own,))
+
+
+def _exchange(evidence: Evidence, one: int, other: int) -> _Difference:
+    """Two that stand in each other's place, told about a named one."""
+    if not _is_named(evidence, one):
+        one, other = other, one
+    return _Difference(EventType.ORDER_SWAP, one, other, (one, other))
 
 
 def _is_named(evidence: Evidence, unit: int) -> bool:
@@ -111,10 +121,6 @@ def _order_finding(
     evidence: Evidence, edit: AcceptedEdit, slots: Sequence[Execution], told: _Difference
 ) -> Finding:
     units = evidence.model.units
-    shown = [item.span for item in slots]
-    if told.own not in {*edit.steps, *edit.shown}:
-        # Unnamed time was moved past it: look at the step, where it is now.
-        shown = [item.span for item in evidence.found if item.unit == told.own] or shown
     weak = told.kind is EventType.STEP_DEVIATION and all(
         item.deletion_gain > -ALTERNATIVE_NATS for item in slots
     )
@@ -128,7 +134,7 @@ def _order_finding(
         ),
         step_index=units[told.own].step,
         gold_span=gold_span(evidence.model, told.units),
-        trainee_span=hull(shown),
+        trainee_span=hull(item.span for item in slots),
         other_step_index=None if told.other is None else units[told.other].step,
         alternative=EventType.MISSING_STEP if weak else None,
     )

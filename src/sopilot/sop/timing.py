@@ -191,15 +191,17 @@ def _pause(unit: Unit, span: TimeSpan, pause_sec: float, excess_sec: float) -> F
     )
 
 
-def as_pause(evidence: Evidence, item: Finding) -> Finding:
-    """A repetition in which hardly anything moves is a pause beside the step that it follows; every
-    other finding as it is."""
+def as_pause(evidence: Evidence, item: Finding) -> Finding | None:
+    """A repetition in which hardly anything moves is a pause beside the step that it follows, and
+    None where that is short and of no step; every other finding as it is."""
     if item.type not in (EventType.REPEATED_STEP, EventType.EXTRA_ACTION):
         return item
     shown = [item.trainee_span, *_other_showings(evidence, item)]
-    still = next((span for span in shown if _is_still(evidence, span, item.gold_span)), None)
+    still = next((span for span in shown if _is_still(evidence, span, item)), None)
     if still is None:
         return item
+    if item.type is EventType.EXTRA_ACTION and still.duration_sec < IDLE_SEC:
+        return None
     placed = [slot for slot in evidence.found if slot.edit is None and slot.span != still]
     unit = evidence.model.units[slot_before(placed or evidence.found, still).unit]
     return _pause(unit, still, still.duration_sec, still.duration_sec)
@@ -218,11 +220,13 @@ def _other_showings(evidence: Evidence, item: Finding) -> Iterator[TimeSpan]:
         yield hull(spans)
 
 
-def _is_still(evidence: Evidence, span: TimeSpan, gold_span: TimeSpan) -> bool:
+def _is_still(evidence: Evidence, span: TimeSpan, item: Finding) -> bool:
     gold = evidence.model.golds[0].features
-    here, there = _movement(evidence.trainee, span), _movement(gold, gold_span)
+    here, there = _movement(evidence.trainee, span), _movement(gold, item.gold_span)
     if here is None or there is None:
         return False
+    if item.type is EventType.EXTRA_ACTION:  # the gold itself may rest there
+        there = np.maximum(there, 1.0)
     return bool((here < STILL_SHARE * there).any())
 
 
