@@ -31,6 +31,9 @@ LASTS_CLIPS, LASTS_BEFORE, LASTS_AFTER = 7, 0.28, 0.2
 """How long a picture must last: so many clips outside the step, and these shares of it inside,
 before the hand is at its work and after."""
 LEAST_LASTING, SURELY_LASTING = 0.5, 0.8
+LEAST_SEEN = 0.4
+"""Share of the clips that must show a picture which something else covers in the others. Where it
+was not asked for, other steps' arms hid lasting changes of good executions (O up to 2.5)."""
 RETURN_CLIPS, MOST_RETURNING, SURELY_RETURNING = 20, 0.04, 0.12
 """In so many clips beyond the boundary at most so large a share may show the other side's picture.
 """
@@ -152,9 +155,9 @@ def _lasting_change(pictures: Scenes, begin: int, stop: int) -> Change:
     length = max(stop - begin, 1)
     inside = range(begin, begin + int(LASTS_BEFORE * length) + 1)
     outside = range(begin - LASTS_CLIPS, begin)
-    lasts_before = _share(pictures, (outside.start, inside.stop), before, near)
+    lasts_before = _lasts(pictures, (outside.start, inside.stop), before, after, near)
     inside = range(stop - int(LASTS_AFTER * length), stop)
-    lasts_after = _share(pictures, (inside.start, stop + LASTS_CLIPS + 1), after, near)
+    lasts_after = _lasts(pictures, (inside.start, stop + LASTS_CLIPS + 1), after, before, near)
     returns_before = _share(pictures, (begin - RETURN_CLIPS, begin + 1), after, near)
     returns_after = _share(pictures, (stop, stop + RETURN_CLIPS + 1), before, near)
     lasting = np.minimum(lasts_before, lasts_after)
@@ -177,6 +180,21 @@ def _centred(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weighed, less what is common to all pixels: the light changes there."""
     common = np.median(difference, axis=(-3, -2), keepdims=True)
     return np.asarray((difference - common) * LAB_WEIGHTS, np.float32)
+
+
+def _lasts(
+    pictures: Scenes,
+    bounds: tuple[int, int],
+    picture: NDArray[np.float32],
+    other: NDArray[np.float32],
+    near: Change,
+) -> NDArray[np.float32]:
+    """(h, w) share of the clips within bounds that show `picture` among those that show it or the
+    other one: what covers both for a while, as an arm does, says nothing. Where too few clips show
+    it, their share of all clips."""
+    shown, covered = (_share(pictures, bounds, item, near) for item in (picture, other))
+    alone = shown / np.maximum(shown + covered, 1e-6)
+    return np.where(shown >= LEAST_SEEN, alone, shown)
 
 
 def _share(

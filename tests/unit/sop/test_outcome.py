@@ -109,6 +109,15 @@ def test_what_does_not_last_is_no_change() -> None:
     assert np.linalg.norm(flash[1], axis=-1).max() < 3.0
 
 
+def test_what_an_arm_covers_for_a_while_is_still_left_behind() -> None:
+    covered = film(seed=2)
+    covered[2 * STEP_CLIPS + 2 : 2 * STEP_CLIPS + 7, 4:10, 10:16] = (40, 150, 160)
+    assert distances(film(), covered)[1] < 3.0
+    nothing = film(None, seed=2)
+    nothing[2 * STEP_CLIPS + 2 : 2 * STEP_CLIPS + 7, 4:10, 10:16] = (40, 150, 160)
+    assert distances(film(), nothing)[1] > 12.0
+
+
 @pytest.mark.parametrize("off", [-1, 1, 2])
 def test_a_boundary_found_a_little_off_changes_nothing(off: int) -> None:
     steps = [
