@@ -57,8 +57,8 @@ class Method:
     tell_pauses: bool = True
     tell_twice: bool = True
     stretches: bool = True
-    unlike_one_gold: tuple[float, float] = (2.7, 3.0)
-    unlike_more_golds: tuple[float, float] = (2.6, 3.2)
+    unlike_one_gold: tuple[float, float] = (2.6, 2.9)
+    unlike_more_golds: tuple[float, float] = (2.5, 2.8)
     calibrate: bool = True
     chunks: bool = True
     chunk_sec: float = 2.4

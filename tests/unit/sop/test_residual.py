@@ -15,13 +15,13 @@ from sopilot.align.evidence import unit_rows
 from sopilot.sop.residual import (
     DISTANCE_FLOOR,
     LEAST_CLIPS,
+    MORE_GOLDS_SPREAD,
     MOST_REPEATS,
     NEARER_SHARE,
     NEAREST_USUAL,
     OUTCOME_FROM,
     OUTCOME_WEIGHT,
-    SPREAD_MORE_GOLDS,
-    SPREAD_ONE_GOLD,
+    SPREAD,
     StepClips,
     excess,
     part_rows,
@@ -68,6 +68,14 @@ def test_in_the_same_video_a_moment_is_known_by_its_place_in_the_video() -> None
     rows = _rows(20)
     alone = _distance(rows, rows, range(0, 10), range(10, 20), same_video=True)
     assert alone == _distance(rows, rows, range(0, 10), range(10, 20))
+
+
+def test_what_the_gold_shows_must_be_shown_and_more_may_be() -> None:
+    rows, strange = _rows(10), _rows(10, 5)
+    more = np.stack([rows, strange], axis=1).reshape(20, -1)
+    assert _distance(rows, more, range(10), range(20)) == pytest.approx(NOTHING, abs=1e-4)
+    less = _distance(rows, rows[[0, 1, 2, 3, 0, 1, 2, 3, 2, 3]], range(10), range(10))
+    assert less > NOTHING + 1.0
 
 
 def test_only_clips_at_about_the_same_share_of_the_step_are_compared() -> None:
@@ -160,21 +168,27 @@ def test_what_is_unknown_stays_unknown_and_measures_nothing() -> None:
 
 
 PARTS = ("edges", "movement", "place", "rhythm", "motion")
+SPREADS = np.array([SPREAD[name] for name in PARTS])
 
 
 def beyond(**columns: list[float]) -> NDArray[np.float64]:
-    """(5 parts, 5 steps), 0 but for the columns s0 .. s4."""
+    """(5 parts, 5 steps) in units of the parts' spreads, 0 but for the columns s0 .. s4."""
     table = np.zeros((5, 5))
     for name, values in columns.items():
         table[:, int(name[1:])] = values
-    return table
+    return table * SPREADS[:, None]
 
 
 def test_unlikeness_is_the_mean_of_the_four_largest_parts() -> None:
     table = beyond(s0=[0.1, 0.5, 0.3, 0.7, -0.9], s1=[0.0, 0.0, 0.0, 0.0, np.nan])
     expected = np.array([0.4, 0.0, 0.0, 0.0, 0.0])
-    assert unlikeness([table], PARTS) == pytest.approx(expected / SPREAD_ONE_GOLD)
-    assert unlikeness([table, table], PARTS) == pytest.approx(expected / SPREAD_MORE_GOLDS)
+    assert unlikeness([table], PARTS) == pytest.approx(expected)
+    assert unlikeness([table, table], PARTS) == pytest.approx(expected / MORE_GOLDS_SPREAD)
+
+
+def test_parts_that_are_nearer_than_elsewhere_are_no_unlikeness() -> None:
+    table = beyond(s0=[-0.5] * 5, s1=[0.1, -0.5, -0.5, -0.5, -0.5])
+    assert not unlikeness([table], PARTS)[:2].any()
 
 
 def test_the_gold_that_is_most_alike_decides_for_each_step() -> None:
@@ -182,7 +196,7 @@ def test_the_gold_that_is_most_alike_decides_for_each_step() -> None:
     assert not unlikeness([one, other], PARTS).any()
     other = beyond(s0=[0.3] * 5, s1=[0.7] * 5)
     found = unlikeness([one, other], PARTS)
-    assert found[:2] == pytest.approx([0.3 / SPREAD_MORE_GOLDS, 0.0])
+    assert found[:2] == pytest.approx([0.3 / MORE_GOLDS_SPREAD, 0.0])
 
 
 def test_what_is_nearer_than_good_work_in_every_part_is_not_unlike() -> None:
@@ -201,7 +215,7 @@ def test_how_near_the_other_steps_of_a_copy_are_counts_less() -> None:
     copied[:, 0] = step
     nearest = np.array([NEAREST_USUAL[name] for name in PARTS])
     usual = -1.5 + NEARER_SHARE * (nearest + 1.5)
-    expected = np.sort(step - usual)[1:].mean() / SPREAD_ONE_GOLD
+    expected = np.sort((step - usual) / SPREADS)[1:].mean()
     assert unlikeness([copied], PARTS)[0] == pytest.approx(expected)
     unnamed = tuple(f"block {name}" for name in PARTS)
     assert unlikeness([copied], unnamed)[0] > expected + 0.5
@@ -225,8 +239,8 @@ def test_parts_of_motion_are_ignored_where_movement_cannot_be_compared() -> None
     # Motion alone in the first step, looks alone in the second.
     table = beyond(s0=[0.0, 2.0, 0.0, 2.0, 2.0], s1=[2.0, 0.0, 2.0, 0.0, 0.0])
     with_motion, without = (unlikeness([table], PARTS, with_motion=w) for w in (True, False))
-    assert with_motion[:2] == pytest.approx(np.array([1.5, 1.0]) / SPREAD_ONE_GOLD)
-    assert without[:2] == pytest.approx(np.array([0.0, 2.0]) / SPREAD_ONE_GOLD)
+    assert with_motion[:2] == pytest.approx([1.5, 1.0])
+    assert without[:2] == pytest.approx([0.0, 2.0])
 
 
 @given(st.lists(tables, min_size=2, max_size=4), tables)
