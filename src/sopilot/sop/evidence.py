@@ -20,6 +20,7 @@ from sopilot.sop.model import Reading, TaskModel, frozen_sec
 
 LEAST_STRENGTH = 0.18
 LEAST_MISSING_STRENGTH, REVIEW_STRENGTH = 0.9, 0.45
+EDIT_AT_SURE = 0.96
 LEAST_MOVING_SEC = 1.0
 """Where every gold moves for less than this there is no usual time to compare with."""
 PACE_RANGE = (0.6, 1.35)
@@ -107,6 +108,14 @@ def _slot(model: TaskModel, group: Sequence[Execution]) -> StepSlot:
 def strength_of(value: float, weak: float, clear: float) -> float:
     """Strength LEAST_STRENGTH-1 of a value: least at weak and below, full at clear and above."""
     return float(np.clip((value - weak) / (clear - weak), LEAST_STRENGTH, 1.0))
+
+
+def edit_strength(nats: float, weak: float, sure: float, full: float) -> float:
+    """Strength of an edit with this evidence: grows to EDIT_AT_SURE where the evidence is clear,
+    so that a clear finding brings the score below the usual pass mark, and on to 1 at full."""
+    if nats < sure:
+        return EDIT_AT_SURE * strength_of(nats, weak, sure)
+    return float(np.interp(nats, [sure, full], [EDIT_AT_SURE, 1.0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from sopilot.sop.evidence import (
     Absence,
     Evidence,
     certainty_of,
+    edit_strength,
     gold_span,
     hull,
-    strength_of,
 )
 from sopilot.sop.execution import Execution
 
@@ -29,16 +29,16 @@ SURE_NATS, SURE_AGAIN_NATS = 32.0, 20.0
 executions give hardly any evidence of one (docs/scoring.md 3)."""
 EXTRA_SEC = 3.0
 """Least length of unnamed time that counts when it is shown again (docs/scoring.md 4)."""
-WEAK_NATS, CLEAR_NATS = 26.0, 46.0
-WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS = 5.0, 20.0
-"""Evidence of an edit: none of its strength below the first, all above (docs/scoring.md 4)."""
+WEAK_NATS, FULL_NATS = 26.0, 46.0
+WEAK_AGAIN_NATS, FULL_AGAIN_NATS = 5.0, 30.0
+"""Evidence of an edit: least strength below the first, all above the second (docs/scoring.md 4)."""
 
 
 def nats_strength(kind: EditKind, nats: float) -> float:
     """Strength of an accepted edit, LEAST_STRENGTH-1."""
     if kind == "insert":
-        return strength_of(nats, WEAK_AGAIN_NATS, CLEAR_AGAIN_NATS)
-    return strength_of(nats, WEAK_NATS, CLEAR_NATS)
+        return edit_strength(nats, WEAK_AGAIN_NATS, SURE_AGAIN_NATS, FULL_AGAIN_NATS)
+    return edit_strength(nats, WEAK_NATS, SURE_NATS, FULL_NATS)
 
 
 def order_findings(evidence: Evidence) -> tuple[dict[int, Absence], list[Finding]]:

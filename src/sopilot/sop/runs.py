@@ -16,18 +16,18 @@ from sopilot.sop.comparison import Detail, EventType, Finding
 from sopilot.sop.evidence import (
     Evidence,
     certainty_of,
+    edit_strength,
     gold_span,
     hull,
     missing_strength,
     most_common_step,
-    strength_of,
 )
 
 WEAK_NATS: Mapping[EditKind, float] = {"exchange": 14.0, "insert": 28.0, "replace": 28.0}
-CLEAR_NATS: Mapping[EditKind, float] = {"exchange": 26.0, "insert": 44.0, "replace": 44.0}
-CLEAR_MISSING_NATS = 26.0
-"""Evidence of an edit: none of its strength below the first, all above."""
 SURE_NATS: Mapping[EditKind, float] = {"exchange": 23.0, "insert": 36.0, "replace": 44.0}
+FULL_NATS: Mapping[EditKind, float] = {"exchange": 26.0, "insert": 44.0, "replace": 60.0}
+FULL_MISSING_NATS = 26.0
+"""Evidence of an edit: least strength below the first, clear at the second, full at the third."""
 SURE_MISSING_NATS = 28.0
 """Evidence below this is a remark to review, never critical."""
 MOST_OF_STEP = 0.6
@@ -72,7 +72,7 @@ def _missing(evidence: Evidence, run: range, nats: float) -> Iterator[Finding]:
     for step, part in zip(told, pairwise([*edges, run.stop]), strict=True):
         yield Finding(
             type=EventType.MISSING_STEP,
-            strength=missing_strength(nats / evidence.price_scale / CLEAR_MISSING_NATS, certainty),
+            strength=missing_strength(nats / evidence.price_scale / FULL_MISSING_NATS, certainty),
             evidence=nats,
             evidence_unit="nats",
             certainty=certainty,
@@ -99,8 +99,11 @@ def _other(evidence: Evidence, number: int, edit: AcceptedEdit) -> Finding:
     shown = [item.span for item in slots] or [_place_of(evidence, min(edit.steps))]
     return Finding(
         type=kind,
-        strength=strength_of(
-            edit.gain / evidence.price_scale, WEAK_NATS[edit.kind], CLEAR_NATS[edit.kind]
+        strength=edit_strength(
+            edit.gain / evidence.price_scale,
+            WEAK_NATS[edit.kind],
+            SURE_NATS[edit.kind],
+            FULL_NATS[edit.kind],
         ),
         evidence=edit.gain,
         evidence_unit="nats",
