@@ -27,6 +27,11 @@ PACE_RANGE = (0.6, 1.35)
 """How far a trainee's own pace may excuse a long dwell (docs/scoring.md 4)."""
 
 
+MOST_STEADY = 0.44
+"""`kinds.steadiness` from which a gold goes on with one motion. Over whole golds it is 0.16-0.27 on
+generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepSlot:
     """A step where it was done: one slot of the found order, or neighbouring chunks together.
@@ -217,6 +222,13 @@ def most_common_step(model: TaskModel, units: Sequence[int]) -> int | None:
     """The step that most of some units belong to; of several the first."""
     steps = [model.units[unit].step for unit in units]
     return max(steps, key=lambda step: (steps.count(step), -(step or 0)))
+
+
+def is_steady(model: TaskModel, units: Sequence[int]) -> bool:
+    """Whether the golds go on with one motion in some units: where one of them begins and ends is
+    anybody's guess, as are its parts."""
+    levels = [float(gold.steadiness[unit]) for gold in model.golds for unit in units]
+    return float(np.mean(levels)) >= MOST_STEADY
 
 
 def gold_span(model: TaskModel, units: Iterable[int]) -> TimeSpan:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
-from sopilot.sop.evidence import Evidence, StepSlot, strength_of
+from sopilot.sop.evidence import Evidence, StepSlot, is_steady, strength_of
 from sopilot.sop.model import TaskModel
 from sopilot.sop.outcome import outcome_distances
 from sopilot.sop.residual import StepClips, repeats_alike, step_distances, unlikeness
@@ -101,7 +101,8 @@ def step_unlikeness(evidence: Evidence) -> NDArray[np.float64]:
     least_clips = LEAST_UNLIKE_CLIPS if marked else LEAST_PROPOSED_CLIPS
     for number, slot in enumerate(slots):
         beside = np.delete(ratios, number)
-        if slot.kind is StepKind.CYCLIC or len(slot.clips) < least_clips or _is_copy(slot):
+        is_short = len(slot.clips) < least_clips
+        if is_short or _is_copy(slot) or _goes_on(evidence.model, slot):
             levels[number] = 0.0
             continue
         if len(beside) > 1 and ratios[number] < min(
@@ -116,6 +117,13 @@ def _can_tell(evidence: Evidence) -> bool:
     reading = evidence.reading
     layout = reading.confidences.get("layout", 1.0)
     return bool(reading.parts) and layout >= LEAST_LAYOUT and reading.camera_cells < MOVED_CELLS
+
+
+def _goes_on(model: TaskModel, slot: StepSlot) -> bool:
+    """Whether a step is one motion that goes on: said to be, or proposed and looking so."""
+    units = [number for number, unit in enumerate(model.units) if unit.step == slot.step]
+    proposed = not model.steps_are_marked
+    return slot.kind is StepKind.CYCLIC or (proposed and is_steady(model, units))
 
 
 def _is_copy(slot: StepSlot) -> bool:

@@ -23,6 +23,7 @@ from sopilot.sop.evidence import (
     Evidence,
     gold_span,
     hull,
+    is_steady,
     most_common_step,
     strength_of,
     usual_pace,
@@ -44,9 +45,6 @@ LONG_CHUNKS, LONG_RATIO = 4, 1.73
 """Length of the stretches that are looked at for what takes long (10 s), and the ratio to their
 usual time from which they do. Good executions reach 1.64, slow ones begin at 1.63, and all but two
 of 24 lie above 1.8."""
-MOST_STEADY = 0.44
-"""`kinds.steadiness` from which a gold goes on with one motion in a stretch. Over whole golds it is
-0.16-0.27 on generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +138,14 @@ def _stretches(evidence: Evidence, count: int) -> list[_Stretch]:
     if not placed:
         return []
     pace = usual_pace(placed)
-    steady = np.mean([gold.steadiness for gold in evidence.model.golds], axis=0)
     usual = max(float(np.median([slot.likeness for slot in placed])), LEAST_SHARE)
     made = []
     for first in range(len(evidence.found) - count + 1):
         slots = evidence.found[first : first + count]
         is_placed = all(slot.edit is None for slot in slots) and _are_neighbours(slots)
-        is_steady = np.mean([steady[slot.unit] for slot in slots]) >= MOST_STEADY
         usual_sec = pace * sum(slot.gold_moving_sec for slot in slots)
-        if is_placed and not is_steady and usual_sec >= LEAST_MOVING_SEC:
+        goes_on = is_steady(evidence.model, [slot.unit for slot in slots])
+        if is_placed and not goes_on and usual_sec >= LEAST_MOVING_SEC:
             moving_sec = sum(slot.moving_sec for slot in slots)
             shown_sec = sum(slot.moving_sec * slot.likeness / usual for slot in slots)
             made.append(_Stretch(slots, moving_sec, shown_sec, usual_sec))

@@ -13,7 +13,7 @@ from sopilot.core.timespan import TimeSpan
 from sopilot.embed.base import Blocks, VideoFeatures
 from sopilot.sop.compare import compare_with
 from sopilot.sop.comparison import EventType, Finding
-from sopilot.sop.evidence import REVIEW_STRENGTH, Evidence, step_slots
+from sopilot.sop.evidence import MOST_STEADY, REVIEW_STRENGTH, Evidence, step_slots
 from sopilot.sop.execution import Execution
 from sopilot.sop.judgement import judge
 from sopilot.sop.learn import fit
@@ -23,7 +23,6 @@ from sopilot.sop.stretches import (
     GONE_SHARE,
     LONG_CHUNKS,
     LONG_RATIO,
-    MOST_STEADY,
     SHORT_CHUNKS,
     SHORT_SHARE,
     hardly_shown,
