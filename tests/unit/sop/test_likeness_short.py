@@ -31,12 +31,16 @@ def test_fewer_clips_are_less_unlike(model: TaskModel) -> None:
     assert short == pytest.approx(usual * (0.6 * 12 / USUAL_CLIPS) ** 0.5, rel=0.25)
 
 
-def test_a_proposed_step_of_very_few_clips_is_not_tested() -> None:
+def test_a_proposed_step_is_tested_unless_it_is_one_motion_or_very_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     spans = spans_of(range(5), {2: 0.5})
     steps = [Step(index=k, span=span) for k, span in enumerate(spans)]
     gold = execution(range(5), versions=2, slot_stretch={2: 0.5})
     model = fit([gold], steps, replace(DEFAULT, chunks=False))
     proposed = replace(model, steps_are_marked=False)
+    assert _unlikeness(proposed, 0.6) == 0.0  # the made-up steps change little: one motion
+    monkeypatch.setattr("sopilot.sop.evidence.MOST_STEADY", 1.0)
     assert _unlikeness(proposed, 0.6) == _unlikeness(model, 0.6) > 1.0
     assert _unlikeness(model, 0.35) > 1.0
     assert _unlikeness(proposed, 0.35) < 0.5
