@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__)
     # Python 3.11 holds the empty list of `nargs="*"` against choices, so they are checked by hand.
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
-    parser.add_argument("--tasks", type=int, nargs="+", help="generated tasks (101 102 1001-1004)")
+    parser.add_argument("--tasks", type=int, nargs="+", help="generated tasks (see session.py)")
     parser.add_argument("--good", type=int, default=14, help="good films per task (14)")
     parser.add_argument("--each", type=int, default=3, help="films per defect and task (3)")
     parser.add_argument("--sample", type=int, help="hand-wash films per pair (all, about 70)")
