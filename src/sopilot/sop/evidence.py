@@ -21,12 +21,11 @@ from sopilot.sop.model import Reading, TaskModel, frozen_sec
 LEAST_STRENGTH = 0.18
 LEAST_MISSING_STRENGTH, REVIEW_STRENGTH = 0.9, 0.45
 EDIT_AT_SURE = 0.96
+"""Strength of an edit whose evidence is just clear: at the usual pass mark it costs the pass."""
 LEAST_MOVING_SEC = 1.0
 """Where every gold moves for less than this there is no usual time to compare with."""
 PACE_RANGE = (0.6, 1.35)
 """How far a trainee's own pace may excuse a long dwell (docs/scoring.md 4)."""
-
-
 MOST_STEADY = 0.44
 """`kinds.steadiness` from which a gold goes on with one motion. Over whole golds it is 0.16-0.27 on
 generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""

@@ -54,8 +54,8 @@ def order_findings(evidence: Evidence) -> tuple[dict[int, Absence], list[Finding
             absent |= {unit: gone for unit in edit.steps if unit not in executed}
         elif edit.keeps_named:
             findings += _extra_action(evidence, edit, slots)
-        elif slots and (told := _difference(evidence, edit)) is not None:
-            findings.append(_order_finding(evidence, edit, slots, told))
+        elif slots:
+            findings.append(_order_finding(evidence, edit, slots, _difference(evidence, edit)))
     return absent, findings
 
 
@@ -69,8 +69,8 @@ class _Difference:
     units: tuple[int, ...]
 
 
-def _difference(evidence: Evidence, edit: AcceptedEdit) -> _Difference | None:
-    """What an edit means to a reader; None where no named step has a part in it."""
+def _difference(evidence: Evidence, edit: AcceptedEdit) -> _Difference:
+    """What an edit in which a named step has a part means to a reader."""
     own = edit.steps[0]
     if edit.kind == "swap":
         return _exchange(evidence, own, edit.steps[1])
@@ -79,8 +79,6 @@ def _difference(evidence: Evidence, edit: AcceptedEdit) -> _Difference | None:
     if edit.kind == "replace":
         if _is_named(evidence, own):
             return _Difference(EventType.STEP_DEVIATION, own, edit.shown[0], (own,))
-        if not _is_named(evidence, edit.shown[0]):
-            return None
         own = edit.shown[0]
     if _was_left_out(evidence, own):
         return _moved(evidence, own)
