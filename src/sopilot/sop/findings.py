@@ -41,7 +41,7 @@ def find(evidence: Evidence, levels: NDArray[np.float64]) -> tuple[Finding, ...]
         if evidence.model.method.stretches:
             findings += over_long(evidence, _told(findings))
         if evidence.model.method.unlike:
-            findings += unlike(evidence, levels, _told(findings))
+            findings += unlike(evidence, levels, _told(findings) | _cut_off(evidence, findings))
         if evidence.model.method.stretches:
             findings += hardly_shown(evidence, _told(findings))
     else:
@@ -66,8 +66,16 @@ def _step_findings(evidence: Evidence, levels: NDArray[np.float64]) -> list[Find
     findings += dwell(evidence, steps)
     if evidence.model.method.unlike:
         moved = {slot.step for slot in evidence.steps if slot.edit is not None}
-        findings += unlike(evidence, levels, steps | moved)
+        findings += unlike(evidence, levels, steps | moved | _cut_off(evidence, findings))
     return findings
+
+
+def _cut_off(evidence: Evidence, findings: Sequence[Finding]) -> set[int]:
+    """The steps beside a missing start or tail: a recording that begins late or ends early hides
+    part of them, which is no other way of working."""
+    details = {item.detail for item in findings if item.type is EventType.MISSING_STEP}
+    ends = [("start", evidence.steps[:1]), ("tail", evidence.steps[-1:])]
+    return {slot.step for detail, slots in ends if detail in details for slot in slots}
 
 
 def _told(findings: Sequence[Finding]) -> set[int]:

@@ -161,6 +161,19 @@ def test_a_recording_that_cuts_into_a_step_lacks_it_where_half_is_gone(
     assert {f.detail for f in found} == {"start" if at_start else "tail"}
 
 
+@pytest.mark.parametrize(("strange_step", "told"), [(1, False), (3, True)])
+def test_what_a_late_start_hides_of_a_step_is_no_other_way_of_working(
+    strange_step: int, told: bool
+) -> None:
+    model = fit([execution(range(6), versions=2)], marked(6))
+    video = execution(range(6), seed=4, strange=1.2, strange_step=strange_step)
+    found = compare_with(model, without(video, 0, 14)).findings
+    expected = {(EventType.MISSING_STEP, 0)}
+    if told:
+        expected.add((EventType.STEP_DEVIATION, strange_step))
+    assert {(f.type, f.step_index) for f in found} == expected
+
+
 def test_doubt_grows_up_to_the_threshold_and_takes_little() -> None:
     levels = [doubt(value, 2.5) for value in (0.0, 0.5, 1.5, 2.49, 2.5, 9.0)]
     assert levels[0] == 1.0
