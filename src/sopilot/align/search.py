@@ -309,6 +309,8 @@ def _allowances(
 
 def _keeps_named(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
     """Whether an edit is about unnamed time alone: the named steps stay as they are."""
+    if not unnamed:
+        return False
     before = [step for step in order[edit.head : edit.tail] if step not in unnamed]
     return before == [step for step in edit.middle if step not in unnamed]
 

@@ -114,12 +114,17 @@ def strength_of(value: float, weak: float, clear: float) -> float:
     return float(np.clip((value - weak) / (clear - weak), LEAST_STRENGTH, 1.0))
 
 
+def graded_strength(value: float, weak: float, clear: float, full: float, at_clear: float) -> float:
+    """Strength of a value that grows fast to at_clear, where a finding costs a pass, and on to 1 at
+    full > clear."""
+    if value < clear:
+        return at_clear * strength_of(value, weak, clear)
+    return float(np.interp(value, [clear, full], [at_clear, 1.0]))
+
+
 def edit_strength(nats: float, weak: float, sure: float, full: float) -> float:
-    """Strength of an edit with this evidence: grows to EDIT_AT_SURE where the evidence is clear,
-    so that a clear finding brings the score below the usual pass mark, and on to 1 at full."""
-    if nats < sure:
-        return EDIT_AT_SURE * strength_of(nats, weak, sure)
-    return float(np.interp(nats, [sure, full], [EDIT_AT_SURE, 1.0]))
+    """Strength of an edit with this evidence, which is clear from sure on."""
+    return graded_strength(nats, weak, sure, full, EDIT_AT_SURE)
 
 
 @dataclass(frozen=True, slots=True)

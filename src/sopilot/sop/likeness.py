@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sopilot.core.records import StepKind
 from sopilot.sop.comparison import EventType, Finding
-from sopilot.sop.evidence import Evidence, StepSlot, is_steady, strength_of
+from sopilot.sop.evidence import Evidence, StepSlot, graded_strength, is_steady
 from sopilot.sop.model import TaskModel
 from sopilot.sop.outcome import outcome_distances
 from sopilot.sop.residual import StepClips, repeats_alike, step_distances, unlikeness
@@ -48,7 +48,9 @@ def unlike(evidence: Evidence, levels: NDArray[np.float64], skip: set[int]) -> I
             continue
         yield Finding(
             type=EventType.STEP_DEVIATION,
-            strength=_strength(float(value), weak, clear),
+            strength=graded_strength(
+                float(value), weak, clear, MOST_SHARE * clear, STRENGTH_AT_CLEAR
+            ),
             evidence=float(value),
             evidence_unit="distance",
             certainty="clear" if value >= clear and len(evidence.model.golds) > 1 else "review",
@@ -56,13 +58,6 @@ def unlike(evidence: Evidence, levels: NDArray[np.float64], skip: set[int]) -> I
             gold_span=evidence.model.step_span(slot.step),
             trainee_span=slot.span,
         )
-
-
-def _strength(value: float, weak: float, clear: float) -> float:
-    """Grows fast up to the second threshold, where a step costs a pass, and on beyond it."""
-    if value < clear:
-        return STRENGTH_AT_CLEAR * strength_of(value, weak, clear)
-    return float(np.interp(value, [clear, MOST_SHARE * clear], [STRENGTH_AT_CLEAR, 1.0]))
 
 
 def thresholds(model: TaskModel) -> tuple[float, float]:

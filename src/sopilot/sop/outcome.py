@@ -192,8 +192,8 @@ def _lasts(
     """(h, w) share of the clips within bounds that show `picture` among those that show it or the
     other one: what covers both for a while, as an arm does, says nothing. Where too few clips show
     it, their share of all clips."""
-    shown, covered = (_share(pictures, bounds, item, near) for item in (picture, other))
-    alone = shown / np.maximum(shown + covered, 1e-6)
+    shown, other_shown = (_share(pictures, bounds, item, near) for item in (picture, other))
+    alone = shown / np.maximum(shown + other_shown, 1e-6)
     return np.where(shown >= LEAST_SEEN, alone, shown)
 
 
