@@ -23,6 +23,7 @@ from sopilot.store.engine import open_database
 KEY = "acceptance-key"
 _ADDRESS = re.compile(r"listening on (http://\S+)")
 _PATIENCE_SEC = 120.0
+_SETTLE_SEC = 30.0
 
 
 class Server:
@@ -128,6 +129,14 @@ class Server:
             for name in found
             if not name.startswith(("sopilot.db", "vectors/", "raw/.unsettled/"))
         }
+
+    def check_files(self, due: set[str]) -> None:
+        """The stored files are these, or soon: what no row stands on any more goes just after the
+        row tells the end (`library.remove`)."""
+        deadline = time.monotonic() + _SETTLE_SEC
+        while (found := self.files()) != due and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert found == due
 
     def audit_problems(self) -> list[str]:
         """What is wrong with the chain of the audit log."""

@@ -36,7 +36,7 @@ def check_ingest_survives(server: Server, clip: Path, victim: str, delay_sec: fl
     assert server.rows("SELECT id, status, gold_version FROM videos") == [(1, "ready", 1)]
     assert server.rows("SELECT count(*) FROM jobs WHERE state = 'completed'") == [(1,)]
     assert server.rows("SELECT count(DISTINCT kind), count(*) FROM derived") == [(3, 3)]
-    assert len(server.files()) == 4
+    server.wait_for(lambda: len(server.files()) == 4)
     assert server.audit_problems() == []
 
 
@@ -97,4 +97,4 @@ def test_sigterm_gives_a_running_job_back(server: Server, clip: Path) -> None:
     server.start()
     server.wait_for(lambda: server.job_state(uid) == "completed")
     assert server.rows("SELECT attempt FROM jobs") == [(1,)]
-    assert len(server.files()) == 4
+    server.wait_for(lambda: len(server.files()) == 4)

@@ -76,7 +76,7 @@ def check_files(server: Server) -> None:
     due = {blob_key("raw", sha) for (sha,) in raw} | {
         blob_key("derived", sha) for (sha,) in derived
     }
-    assert server.files() == due
+    server.check_files(due)
     assert server.client.get("/health").status_code == 200
 
 

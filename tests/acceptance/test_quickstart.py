@@ -131,7 +131,7 @@ def test_a_dark_gold_is_refused_and_leaves_nothing(
     assert (answer.status_code, error["code"]) == (422, "QUALITY_GATE_FAILED")
     assert error["message"] == "Gold動画が品質基準を満たしていません"
     assert not error["details"]["quality"]["overall_pass"]
-    assert server.files() == before
+    server.check_files(before)
     assert server.rows("SELECT gold_version FROM videos WHERE status = 'failed'") == [(None,)]
 
 
@@ -154,7 +154,7 @@ def test_bad_files_are_refused_and_leave_nothing(
     body = answer.json()
     assert answer.status_code == status
     assert body["detail"] == body["error"]["message"]
-    assert server.files() == before
+    server.check_files(before)
 
 
 def test_a_file_cut_in_the_middle_is_refused_and_leaves_nothing(
@@ -167,4 +167,4 @@ def test_a_file_cut_in_the_middle_is_refused_and_leaves_nothing(
     path.write_bytes(whole[: len(whole) // 2])
     answer = server.upload("/videos", path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "UNDECODABLE_VIDEO")
-    assert server.files() == before
+    server.check_files(before)
