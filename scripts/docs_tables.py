@@ -1,14 +1,18 @@
-"""Write the tables of docs/ and .env.example from the code; `--check` only compares.
+"""Write the tables of docs/ and .env.example from the code and the measured figures; `--check` only
+compares.
 
-Run as `make docs`; CI runs it with `--check`, so a setting, error or route without its row fails.
+Run as `make docs`; CI runs it with `--check`, so a setting, error or route without its row fails,
+and so does a page that tells other figures than `benchmarks/results`.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
@@ -119,6 +123,35 @@ def acceptance_table() -> str:
     return "\n".join(lines)
 
 
+def verdict_table() -> str:
+    """Films, figure, floor, what was measured; without figures that have no floor, and without the
+    tasks that the method was set by."""
+    lines = ["| films | figure | floor | measured |", "|---|---|---|---|"]
+    for suite, record in _verdicts().items():
+        for row in record["rows"]:
+            if row["floor"] is not None and not row["name"].startswith("dev: "):
+                sign = "≥" if row["at_least"] else "≤"
+                floor = f"{sign} {row['floor']:g}"
+                lines.append(f"| {suite} | {row['name']} | {floor} | {_measured(row)} |")
+    return "\n".join(lines)
+
+
+def _verdicts() -> dict[str, Any]:
+    path = ROOT / "benchmarks/results/verdicts.json"
+    suites: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["suites"]
+    return suites
+
+
+def _measured(row: dict[str, Any]) -> str:
+    """The value, as hits of how many where it is a count; bold where it misses its floor."""
+    text = "not run" if row["value"] is None else f"{row['value']:.3f}"
+    if "count" in row:
+        count = row["count"]
+        hits, total, *_ = count["films"] if isinstance(count, dict) else count
+        text = f"{text} ({hits}/{total})"
+    return f"**{text}**" if row["verdict"] == "MISS" else text
+
+
 def env_example() -> str:
     """The template of quickstart §1: every variable, commented out, with its meaning."""
     lines = [
@@ -143,6 +176,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "routes": ("docs/api.md", route_table),
     "roles": ("docs/access.md", role_table),
     "acceptance": ("docs/acceptance.md", acceptance_table),
+    "verdicts": ("docs/scoring.md", verdict_table),
 }
 
 
