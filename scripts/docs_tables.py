@@ -136,6 +136,25 @@ def verdict_table() -> str:
     return "\n".join(lines)
 
 
+def ablation_table() -> str:
+    """What is taken away, then per set of films: AUC, good ones with an alarm, defects named."""
+    tables = [
+        table for table in _verdicts()["ablation"]["tables"] if table["lines"][0][1] == "AUC"
+    ]
+    heads = [f" {table['title']} " for table in tables]
+    lines = [f"| taken away |{'|'.join(heads)}|", "|---" * (len(heads) + 1) + "|"]
+    for rows in zip(*(table["lines"][1:] for table in tables), strict=True):
+        cells = [f" {row[1]}, {row[3]}, {_named(row[6:])} " for row in rows]
+        lines.append(f"| {rows[0][0]} |{'|'.join(cells)}|")
+    return "\n".join(lines)
+
+
+def _named(counts: list[str]) -> str:
+    """Hits and totals of several kinds of defects, each as "5/6", added up."""
+    parts = [[int(number) for number in count.split("/")] for count in counts if "/" in count]
+    return "/".join(str(sum(part[place] for part in parts)) for place in range(2))
+
+
 def _verdicts() -> dict[str, Any]:
     path = ROOT / "benchmarks/results/verdicts.json"
     suites: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["suites"]
@@ -177,6 +196,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "roles": ("docs/access.md", role_table),
     "acceptance": ("docs/acceptance.md", acceptance_table),
     "verdicts": ("docs/scoring.md", verdict_table),
+    "ablation": ("docs/scoring.md", ablation_table),
 }
 
 
