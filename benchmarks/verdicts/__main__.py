@@ -25,6 +25,7 @@ SUITES = {
     "coverage": "coverage:run",
     "cost": "cost:run",
     "unusual": "unusual:run",
+    "recordings": "recordings:run",
     "ablation": "ablation:run",
     "slice": "slice:run",
 }

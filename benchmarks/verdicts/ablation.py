@@ -1,8 +1,8 @@
 """Suite `ablation`: what each block of the features and each stage of the method is worth.
 
-The same films as the suites `generated` and `handwash`, judged with one thing taken away. Stages
-are fields of the method: every boolean that is on is switched off, other changes are listed in
-STAGES.
+The same films as the suites `generated`, `handwash` and `maintenance`, judged with one thing taken
+away. Stages are fields of the method: every boolean that is on is switched off, other changes are
+listed in STAGES.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.verdicts import generated, handwash
+from benchmarks.verdicts import generated, handwash, maintenance
 from benchmarks.verdicts.films import load
 from benchmarks.verdicts.judging import Case
 from benchmarks.verdicts.product import Setup, method_fields
@@ -19,6 +19,7 @@ from benchmarks.verdicts.report import Report, Row, Table, number, rate_text
 from benchmarks.verdicts.session import Session
 from sopilot.align.edits import Prices
 from sopilot.align.evidence import EvidenceSettings
+from sopilot.core.rates import share
 from sopilot.core.records import Role
 from sopilot.evaluation.figures import Figures, Outcome, named_events, summarise
 from sopilot.sop.comparison import EventType
@@ -95,6 +96,9 @@ def run(session: Session) -> Report:
             lines.append(_line(item.name, figures, outcomes))
         head = ("", "AUC", "balanced", "alarm", "critical", "not passed", *COLUMNS)
         tables.append(Table(world, (tuple(map(str, head)), *lines)))
+    filter_swap = maintenance.cases(session)
+    if filter_swap:
+        tables.append(_filter_swap(session, filter_swap, usable))
     rows = [
         Row(item.name, None, None, f"the method has no {', '.join(item.unknown(known))}")
         for item in listed
@@ -102,6 +106,17 @@ def run(session: Session) -> Report:
     ]
     settings = {"tasks": list(session.options.tasks), "sample_per_pair": session.options.sample}
     return Report("ablation", tuple(rows), tuple(tables), settings)
+
+
+def _filter_swap(session: Session, cases: Mapping[str, Case], items: Sequence[Ablation]) -> Table:
+    """How many of the six films of the animation are judged right."""
+    session.judge([_changed(case, item) for item in items for case in cases.values()])
+    lines = []
+    for item in items:
+        outcomes = [session.judge([_changed(case, item)]) for case in cases.values()]
+        right = [rate_text(share(map(maintenance.is_right, each))) for each in outcomes]
+        lines.append((item.name, *right))
+    return Table("filter swap: films judged right", (("", *(f"steps {k}" for k in cases)), *lines))
 
 
 def _worlds(session: Session) -> dict[str, list[Case]]:

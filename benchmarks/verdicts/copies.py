@@ -116,7 +116,7 @@ def run_harmless(session: Session) -> Report:
     session.prepare([item.footage for item in listed])
     copies = {
         item.name: [
-            (retake.name, _copy(session, item, retake.name, Copy(item.footage.path, retake)))
+            (retake.name, copy_of(session, item.name, retake.name, Copy(item.footage.path, retake)))
             for retake in HARMLESS
         ]
         for item in listed
@@ -133,7 +133,7 @@ def run_hopeless(session: Session) -> Report:
     copies = {
         item.name: [
             *(
-                (kind, _copy(session, item, kind, Abuse(item.footage.path, kind)))
+                (kind, copy_of(session, item.name, kind, Abuse(item.footage.path, kind)))
                 for kind in ABUSES
             ),
             *_foreign(session, item),
@@ -158,10 +158,10 @@ def _foreign(session: Session, own: Standard) -> Iterator[tuple[str, Footage]]:
             yield f"gold of {item.name}", Footage(gold.path, Role.TRAINEE, gold.make)
 
 
-def _copy(session: Session, item: Standard, name: str, make: Copy | Abuse) -> Footage:
-    """The copy's place: named by what it shows of which gold."""
-    gold = item.footage.path
-    folder = session.options.work / "copies" / f"{item.name}-{gold.parent.name}-{gold.stem}"
+def copy_of(session: Session, scene: str, name: str, make: Copy | Abuse) -> Footage:
+    """The copy's place: named by what it shows of which film."""
+    source = make.source
+    folder = session.options.work / "copies" / f"{scene}-{source.parent.name}-{source.stem}"
     shows = repr(make.retake if isinstance(make, Copy) else make.kind)
     plain = name.replace(" ", "-").replace("%", "pc")
     key = hashlib.sha256(shows.encode()).hexdigest()[:8]

@@ -39,29 +39,10 @@ DEMANDS = {
 
 def run(session: Session) -> Report:
     """Gold and variants, with the steps marked and proposed."""
-    gold = maintenance_gold(session)
-    if gold is None:
+    listed = cases(session)
+    if not listed:
         return not_run("maintenance", f"no footage in {session.options.data / 'maintenance'}")
-    folder = session.options.data / "maintenance"
-    listed = {name: given_file(session, folder / f"{name}.mp4") for name in ("gold", *DEMANDS)}
-    session.prepare([gold.footage, *listed.values()])
-    films = {
-        name: session.judge(
-            [
-                Case(
-                    group=name,
-                    golds=(gold.footage.path,),
-                    steps=steps,
-                    true_spans=tuple(s.span for s in MAINTENANCE_STEPS if s.span is not None),
-                    trials=tuple(
-                        Trial(kind, kind, None if kind == "gold" else kind, footage.path)
-                        for kind, footage in listed.items()
-                    ),
-                )
-            ]
-        )
-        for name, steps in (("marked", MAINTENANCE_STEPS), ("proposed", None))
-    }
+    films = {name: session.judge([case]) for name, case in listed.items()}
     rows = [
         floor_row(f"maintenance.{name}", share(is_right(o) for o in outcomes))
         for name, outcomes in films.items()
@@ -74,6 +55,29 @@ def run(session: Session) -> Report:
     ]  # fmt: skip
     table = Table("Maintenance", (("", "", "score", "decision", "found"), *lines), True)
     return Report("maintenance", tuple(rows), (table,), films=films)
+
+
+def cases(session: Session) -> dict[str, Case]:
+    """Gold and variants as prepared cases, steps marked and proposed; empty without the footage."""
+    gold = maintenance_gold(session)
+    if gold is None:
+        return {}
+    folder = session.options.data / "maintenance"
+    listed = {name: given_file(session, folder / f"{name}.mp4") for name in ("gold", *DEMANDS)}
+    session.prepare([gold.footage, *listed.values()])
+    return {
+        name: Case(
+            group=name,
+            golds=(gold.footage.path,),
+            steps=steps,
+            true_spans=tuple(s.span for s in MAINTENANCE_STEPS if s.span is not None),
+            trials=tuple(
+                Trial(kind, kind, None if kind == "gold" else kind, footage.path)
+                for kind, footage in listed.items()
+            ),
+        )
+        for name, steps in (("marked", MAINTENANCE_STEPS), ("proposed", None))
+    }
 
 
 def is_right(outcome: Outcome) -> bool:

@@ -113,6 +113,22 @@ def summary_table(title: str, figures: Mapping[str, Figures]) -> Table:
     return Table(title, (head, *lines))
 
 
+def verdict_table(title: str, outcomes: Sequence[tuple[str, Outcome]]) -> Table:
+    """One line per film: what it is called, and what was said of it."""
+    lines = [
+        (
+            name,
+            number(o.score, 1),
+            o.decision,
+            o.basis,
+            ", ".join(f"{f.type}:{f.step_index}" for f in o.found),
+        )
+        for name, o in outcomes
+    ]
+    head = ("", "score", "decision", "basis", "found")
+    return Table(title, (head, *lines), last_is_text=True)
+
+
 def defect_table(title: str, figures: Figures) -> Table:
     """One line per kind of defect."""
     head = ("", "films", "noticed", "per execution", "placed", "named", "passed", "median", "AUC")

@@ -18,13 +18,12 @@ from benchmarks.verdicts import generated
 from benchmarks.verdicts.copies import Copy, Frames
 from benchmarks.verdicts.films import Footage
 from benchmarks.verdicts.judging import Case, Trial
-from benchmarks.verdicts.report import Report, Table, floor_row, number
+from benchmarks.verdicts.report import Report, floor_row, verdict_table
 from benchmarks.verdicts.retake import Picture, Retake, frames, rate_of, record
 from benchmarks.verdicts.session import Session
 from sopilot.core.rates import share
 from sopilot.core.records import Role, Step
 from sopilot.core.timespan import TimeSpan
-from sopilot.evaluation.figures import Outcome
 from sopilot.evaluation.generated.film import gold_steps
 
 RETAKES = (
@@ -95,7 +94,11 @@ def run(session: Session) -> Report:
     films = {"all": session.judge(cases)}
     twice = share(not o.is_passed for o in films["all"] if o.name == "the procedure twice")
     rows = (floor_row("unusual.twice", twice),)
-    return Report("unusual", rows, (_table(films["all"], str(task)),), {"task": task}, films=films)
+    named = [
+        (o.name if o.group == str(task) else f"{o.name} against {o.group}", o) for o in films["all"]
+    ]
+    table = verdict_table("Unusual films and golds", named)
+    return Report("unusual", rows, (table,), {"task": task}, films=films)
 
 
 def _trainees(good: Path) -> Iterator[tuple[str, Footage]]:
@@ -127,18 +130,3 @@ def _footage(source: Path, name: str, make: Copy | Edit, role: Role) -> Footage:
     plain = name.replace(" ", "-").replace(":", "")
     folder = source.parent / "unusual"
     return Footage(folder / f"{source.stem}-{plain}-{key}.mp4", role, make)
-
-
-def _table(outcomes: list[Outcome], task: str) -> Table:
-    lines = [
-        (
-            o.name if o.group == task else f"{o.name} against {o.group}",
-            number(o.score, 1),
-            o.decision,
-            o.basis,
-            ", ".join(f"{f.type}:{f.step_index}" for f in o.found),
-        )
-        for o in outcomes
-    ]
-    head = ("", "score", "decision", "basis", "found")
-    return Table("Unusual films and golds", (head, *lines), last_is_text=True)
