@@ -138,9 +138,7 @@ def verdict_table() -> str:
 
 def ablation_table() -> str:
     """What is taken away, then per set of films: AUC, good ones with an alarm, defects named."""
-    tables = [
-        table for table in _verdicts()["ablation"]["tables"] if table["lines"][0][1] == "AUC"
-    ]
+    tables = [table for table in _verdicts()["ablation"]["tables"] if table["lines"][0][1] == "AUC"]
     heads = [f" {table['title']} " for table in tables]
     lines = [f"| taken away |{'|'.join(heads)}|", "|---" * (len(heads) + 1) + "|"]
     for rows in zip(*(table["lines"][1:] for table in tables), strict=True):
