@@ -23,9 +23,9 @@ RECOGNISED_RANGE = (0.2, 0.6)
 """Likeness relative to re-recordings: another task whose clips happen to fall into the gold's order
 reaches 0.35-0.7, other people at the same work 0.66 and more. Below the second the score falls with
 it, below the first nothing is left."""
-DOUBT_SHARE = 0.06
-"""What the most unlike step takes just below the threshold from which it is told; by the square of
-its share of the threshold."""
+UNLIKE_SHARE, SLOW_SHARE = 0.06, 0.05
+"""What the most unlike step, and the slowest, takes just below the threshold from which it is told;
+by the square of its share of the way there."""
 COMPARABLE_RANGE = (0.15, 0.55)
 """Below the first nothing is recognised, above the second the comparison counts in full."""
 
@@ -40,9 +40,11 @@ def conformity(found: Sequence[Execution], reading: Reading, spare_nats: float) 
     return float(order * (1.0 - LIKENESS_SHARE * (1.0 - alike)) * recognised * comparable)
 
 
-def doubt(unlikeness: float, threshold: float) -> float:
-    """0-1 factor of the score for unlikeness that is no finding, or not only one: 1 = none."""
-    return 1.0 - DOUBT_SHARE * float(np.clip(unlikeness / threshold, 0.0, 1.0)) ** 2
+def doubt(unlike: float, slow: float) -> float:
+    """0-1 factor of the score for what is no finding, or not only one: 1 = none. Shares of the way
+    to the thresholds of the most unlike and of the slowest step, 0 or more."""
+    shares = ((UNLIKE_SHARE, unlike), (SLOW_SHARE, slow))
+    return float(np.prod([1.0 - most * min(max(share, 0.0), 1.0) ** 2 for most, share in shares]))
 
 
 def likeness(found: Sequence[Execution]) -> float:

@@ -32,6 +32,7 @@ from sopilot.sop.findings import find
 from sopilot.sop.likeness import step_unlikeness, thresholds
 from sopilot.sop.model import Reading, TaskModel
 from sopilot.sop.refute import refuted
+from sopilot.sop.timing import slowness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,7 @@ def judge(
     nats = max([search.spare, *(edit.gain for edit in search.edits if not edit.keeps_named)])
     unlike = float(levels.max(initial=0.0))
     if model.method.doubt:
-        level *= doubt(unlike, thresholds(model)[0])
+        level *= doubt(unlike / thresholds(model)[0], slowness(evidence))
     level = min(1.0, level / model.own.conformity)
     return Judgement(found, findings, level, likeness(found), nats, unlike, search.near)
 

@@ -50,34 +50,53 @@ the video, may lie outside the work."""
 def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
     """Steps that took much longer than usual, or were done again directly after themselves. skip:
     steps that are told otherwise."""
-    for slot, pace in zip(evidence.steps, paces(evidence.steps), strict=True):
+    for slot, usual_sec, most_sec in _dwells(evidence):
         if slot.step in skip:
             continue
         step = evidence.model.steps[slot.step]
-        usual_sec = max(
-            step.expected_duration_sec or 0.0, _usual_dwell_sec(evidence.steps, slot, pace)
-        )
-        taken_sec, excess_sec = slot.moving_sec, slot.moving_sec - usual_sec
-        is_cyclic = slot.kind is StepKind.CYCLIC
-        ratio = MARKED_RATIO if evidence.model.steps_are_marked and not is_cyclic else OVER_RATIO
-        over = slot.moving_sec > ratio * usual_sec and excess_sec > OVER_SEC
-        over = over and slot.gold_moving_sec >= LEAST_MOVING_SEC
+        taken_sec = slot.moving_sec
         if step.max_duration_sec is not None:
             # A person's limit is of time as it passes, as in the record's time compliance.
             taken_sec, usual_sec = slot.span.duration_sec, step.max_duration_sec
-            excess_sec = taken_sec - usual_sec
-            over = excess_sec > 0.0
+            most_sec = step.max_duration_sec
         elif slot.moving_sec > AGAIN_RATIO * usual_sec and _is_twice(evidence, slot):
             yield _twice(evidence, slot)
             continue
-        if over:
+        if taken_sec > most_sec:
             yield over_time(
                 slot.step,
                 evidence.model.step_span(slot.step),
                 slot.span,
-                excess_sec=excess_sec,
+                excess_sec=taken_sec - usual_sec,
                 ratio=taken_sec / max(usual_sec, 1e-9),
             )
+
+
+def slowness(evidence: Evidence) -> float:
+    """How far the slowest cyclic step is on the way from its usual time to too much of it, 0-1.
+
+    Of a staged one the time follows from its acts, which are judged themselves.
+    """
+    shares = [
+        (slot.moving_sec - usual_sec) / (most_sec - usual_sec)
+        for slot, usual_sec, most_sec in _dwells(evidence)
+        if slot.kind is StepKind.CYCLIC
+        and slot.edit is None
+        and evidence.model.steps[slot.step].max_duration_sec is None
+    ]
+    return float(np.clip(max(shares, default=0.0), 0.0, 1.0))
+
+
+def _dwells(evidence: Evidence) -> Iterator[tuple[StepSlot, float, float]]:
+    """Every slot with its usual time and the longest that is not too long."""
+    for slot, pace in zip(evidence.steps, paces(evidence.steps), strict=True):
+        expected_sec = evidence.model.steps[slot.step].expected_duration_sec or 0.0
+        usual_sec = max(expected_sec, _usual_dwell_sec(evidence.steps, slot, pace))
+        is_cyclic = slot.kind is StepKind.CYCLIC
+        ratio = MARKED_RATIO if evidence.model.steps_are_marked and not is_cyclic else OVER_RATIO
+        is_timed = slot.gold_moving_sec >= LEAST_MOVING_SEC
+        most_sec = max(ratio * usual_sec, usual_sec + OVER_SEC) if is_timed else np.inf
+        yield slot, usual_sec, most_sec
 
 
 def over_time(

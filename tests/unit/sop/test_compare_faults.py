@@ -14,7 +14,7 @@ from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
 from sopilot.sop.compare import compare_with
 from sopilot.sop.comparison import EventType
-from sopilot.sop.conformity import DOUBT_SHARE, doubt
+from sopilot.sop.conformity import SLOW_SHARE, UNLIKE_SHARE, doubt
 from sopilot.sop.interval import score_interval
 from sopilot.sop.learn import fit
 from sopilot.sop.method import STEP_PRICES, Method
@@ -175,10 +175,27 @@ def test_what_a_late_start_hides_of_a_step_is_no_other_way_of_working(
 
 
 def test_doubt_grows_up_to_the_threshold_and_takes_little() -> None:
-    levels = [doubt(value, 2.5) for value in (0.0, 0.5, 1.5, 2.49, 2.5, 9.0)]
+    levels = [doubt(share, 0.0) for share in (0.0, 0.2, 0.6, 0.99, 1.0, 3.0)]
     assert levels[0] == 1.0
     assert levels == sorted(levels, reverse=True)
-    assert levels[-1] == levels[-2] == pytest.approx(1.0 - DOUBT_SHARE)
+    assert levels[-1] == levels[-2] == pytest.approx(1.0 - UNLIKE_SHARE)
+    assert doubt(0.0, 2.0) == pytest.approx(1.0 - SLOW_SHARE)
+    assert doubt(0.5, 0.5) == pytest.approx(doubt(0.5, 0.0) * doubt(0.0, 0.5))
+
+
+@pytest.mark.parametrize(("kind", "costs"), [(StepKind.CYCLIC, True), (StepKind.STAGED, False)])
+def test_a_motion_that_goes_on_nearly_too_long_is_in_doubt(kind: StepKind, costs: bool) -> None:
+    cyclic = tuple(range(6)) if kind is StepKind.CYCLIC else ()
+    steps = tuple(replace(step, kind=kind) for step in marked(6))
+    model = fit([execution(range(6), versions=2, cyclic=cyclic)], steps)
+    compared = [
+        compare_with(model, execution(range(6), seed=4, cyclic=cyclic, stretch={2: stretch}))
+        for stretch in (1.0, 1.25, 1.45)
+    ]
+    assert not any(item.findings for item in compared)
+    usual, longer, nearly = (item.conformity for item in compared)
+    assert (usual - nearly > 0.01) == costs
+    assert (usual > longer > nearly) or not costs
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
