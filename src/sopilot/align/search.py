@@ -401,32 +401,8 @@ def deletion_gains(
     count = len(found.slots)
     if count == 1:
         return np.full(1, -np.inf)
-    listed = [Candidate("delete", i, (), i + 1, i, i + 1, 0.0) for i in range(count)]
-    return _gains(sums, classes, found, references, listed)
-
-
-def repetition_gains(
-    sums: Table, classes: Classes, found: OrderSearch, references: Sequence[Reference] = ()
-) -> Table:
-    """(n,) nats gained by showing each slot of a found order twice in a row.
-
-    What the references gain as well is taken off; -inf where the windows are too few for it.
-    """
-    listed = [
-        Candidate("insert", i, (slot.step,), i, i, i, 0.0) for i, slot in enumerate(found.slots)
-    ]
-    return _gains(sums, classes, found, references, listed)
-
-
-def _gains(
-    sums: Table,
-    classes: Classes,
-    found: OrderSearch,
-    references: Sequence[Reference],
-    listed: Sequence[Candidate],
-) -> Table:
-    """(len(listed),) nats gained by each edit of a found order beyond what the references gain."""
     order = tuple(slot.step for slot in found.slots)
+    listed = [Candidate("delete", i, (), i + 1, i, i + 1, 0.0) for i in range(count)]
     gains = evaluate(sums, classes, order, listed) - found.evidence + found.allowance
     likely = np.flatnonzero(gains > 0.0)
     gains[likely] -= _allowances(references, order, [listed[int(i)] for i in likely])

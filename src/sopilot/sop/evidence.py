@@ -35,8 +35,7 @@ generated tasks, 0.31 on the filter swap, 0.59-0.67 on hand washing."""
 class StepSlot:
     """A step where it was done: one slot of the found order, or neighbouring chunks together.
 
-    edit, moving_sec, gold_moving_sec, similarity, expected: as of `Execution`; repetition_gain
-    likewise, -inf for several chunks.
+    edit, moving_sec, gold_moving_sec, similarity, expected: as of `Execution`.
     """
 
     step: int
@@ -48,7 +47,6 @@ class StepSlot:
     gold_moving_sec: float
     similarity: float
     expected: float
-    repetition_gain: float
 
     @property
     def likeness(self) -> float:
@@ -105,7 +103,6 @@ def _slot(model: TaskModel, group: Sequence[Execution]) -> StepSlot:
         gold_moving_sec=sum(item.gold_moving_sec for item in group),
         similarity=float(np.average([item.similarity for item in group], weights=weights)),
         expected=float(np.average([item.expected for item in group], weights=weights)),
-        repetition_gain=group[0].repetition_gain if len(group) == 1 else -np.inf,
     )
 
 

@@ -37,8 +37,8 @@ class Execution:
     clips: index range in the trainee. edit: index of the edit that put it here, None = where the
     gold has it. moving_sec: dwell without frozen time; gold_moving_sec: the same in the slowest
     gold. similarity: median over clips of the best cosine to the unit's clips in the gold that is
-    most alike; expected: what that gold's re-recordings reach. deletion_gain, repetition_gain: nats
-    gained by leaving the slot out, and by showing it twice in a row.
+    most alike; expected: what that gold's re-recordings reach. deletion_gain: nats gained by
+    leaving the slot out.
     """
 
     unit: int
@@ -50,7 +50,6 @@ class Execution:
     similarity: float
     expected: float
     deletion_gain: float
-    repetition_gain: float
 
     @property
     def likeness(self) -> float:
@@ -65,7 +64,6 @@ def executions(
     slots: Sequence[Slot],
     cuts: NDArray[np.int64],
     deletion_gains: NDArray[np.float64],
-    repetition_gains: NDArray[np.float64],
 ) -> tuple[Execution, ...]:
     """The found slots with times and similarities, in the trainee's order of time."""
     times = cut_times(trainee, cuts)
@@ -85,7 +83,6 @@ def executions(
                 similarity=best.similarity,
                 expected=best.expected,
                 deletion_gain=float(deletion_gains[number]),
-                repetition_gain=float(repetition_gains[number]),
             )
         )
     return tuple(found)

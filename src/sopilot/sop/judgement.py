@@ -20,7 +20,6 @@ from sopilot.align.search import (
     Reference,
     deletion_gains,
     reference,
-    repetition_gains,
     search_order,
 )
 from sopilot.embed.base import VideoFeatures
@@ -63,8 +62,8 @@ def judge(
     """
     refused: frozenset[Change] = frozenset()
     while True:
-        search, gone, again = _search(model, reading, trainee.clip_count, near, refused)
-        found = executions(model, trainee, reading, search.slots, search.cuts, gone, again)
+        search, gone = _search(model, reading, trainee.clip_count, near, refused)
+        found = executions(model, trainee, reading, search.slots, search.cuts, gone)
         if not model.method.refute:
             break
         more = refuted(model, reading, search.edits, found, model.price_scale(reading))
@@ -96,9 +95,8 @@ def _search(
     clip_count: int,
     near: Near | None,
     refused: frozenset[Change],
-) -> tuple[OrderSearch, NDArray[np.float64], NDArray[np.float64]]:
-    """The found order with cuts in clips; what leaving out each slot would gain, and showing it
-    twice."""
+) -> tuple[OrderSearch, NDArray[np.float64]]:
+    """The found order with cuts in clips; what leaving out each slot would gain."""
     sums, classes, grain = _laid_out(model, reading, clip_count)
     known = model.own.references
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
@@ -116,8 +114,7 @@ def _search(
         refused=refused,
     )
     gone = deletion_gains(sums, classes, search, known)
-    again = repetition_gains(sums, classes, search, known)
-    return replace(search, cuts=search.cuts // grain), gone, again
+    return replace(search, cuts=search.cuts // grain), gone
 
 
 def _laid_out(

@@ -32,10 +32,10 @@ class Method:
     read_framings: framings whose evidence is averaged with a video's own. own_reference: what the
     golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
     refute: weak edits that look as expected are taken back. doubt: unlikeness below its threshold
-    costs a little. tell_pauses: of repetitions in which hardly anything moves. tell_twice: of
-    over-long steps whose parts recur. stretches: of chunks that are hardly shown or take long.
-    unlike_one_gold, unlike_more_golds: unlikeness from which a step deviates, and from which it
-    does so clearly; calibrate: thresholds from leaving one gold out, where there are three or more.
+    costs a little, and so does time. tell_pauses: of repetitions in which hardly anything moves.
+    stretches: of chunks that are hardly shown or take long. unlike_one_gold, unlike_more_golds:
+    unlikeness from which a step deviates, and from which it does so clearly; calibrate: thresholds
+    from leaving one gold out, where there are three or more.
     chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
     """
 
@@ -55,7 +55,6 @@ class Method:
     refute: bool = True
     doubt: bool = True
     tell_pauses: bool = True
-    tell_twice: bool = True
     stretches: bool = True
     unlike_one_gold: tuple[float, float] = (2.6, 2.9)
     unlike_more_golds: tuple[float, float] = (2.5, 2.8)

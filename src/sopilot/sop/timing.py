@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from sopilot.sop.evidence import (
     LEAST_MOVING_SEC,
     Evidence,
     StepSlot,
-    certainty_of,
     hull,
     paces,
     pauses,
@@ -24,16 +24,11 @@ from sopilot.sop.evidence import (
     usual_sec,
 )
 from sopilot.sop.model import TaskModel, Unit
-from sopilot.sop.order import SURE_AGAIN_NATS, nats_strength
 
 OVER_RATIO, MARKED_RATIO, OVER_SEC = 1.65, 1.55, 3.0
 """Dwell relative to the usual from which a step takes too long, and seconds that it must take more.
 The second for steps marked by a person that are no motion that goes on as it pleases: there good
 executions of generated tasks reach 1.50, slow ones begin at 1.56."""
-AGAIN_NATS, AGAIN_LIKENESS, AGAIN_RATIO = 9.0, 0.8, 1.4
-"""What showing a step twice must explain better where it took long anyway (something has happened,
-so this is a question of what, and not of whether), how alike the gold it must be, relative to the
-video's other steps, and how long it must be."""
 STILL_SHARE, STILL_PERCENTILES = 0.45, (75.0, 90.0)
 """A stretch that moves less than this share of the gold's step, at either percentile of the clips,
 is a pause that looks like the step. Movement is relative to each video's median. Generated: runs
@@ -47,28 +42,27 @@ MOST_EDGE_SEC, MOST_EDGE_SHARE = 10.0, 0.25
 the video, may lie outside the work."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Dwell:
+    """A step's time: what it took, what it usually takes, and the longest that is not too long."""
+
+    slot: StepSlot
+    taken_sec: float
+    usual_sec: float
+    most_sec: float
+
+
 def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
-    """Steps that took much longer than usual, or were done again directly after themselves. skip:
-    steps that are told otherwise."""
-    for slot, usual_sec, most_sec in _dwells(evidence):
-        if slot.step in skip:
-            continue
-        step = evidence.model.steps[slot.step]
-        taken_sec = slot.moving_sec
-        if step.max_duration_sec is not None:
-            # A person's limit is of time as it passes, as in the record's time compliance.
-            taken_sec, usual_sec = slot.span.duration_sec, step.max_duration_sec
-            most_sec = step.max_duration_sec
-        elif slot.moving_sec > AGAIN_RATIO * usual_sec and _is_twice(evidence, slot):
-            yield _twice(evidence, slot)
-            continue
-        if taken_sec > most_sec:
+    """Steps that took much longer than usual. skip: steps that are told otherwise."""
+    for item in _dwells(evidence):
+        slot = item.slot
+        if slot.step not in skip and item.taken_sec > item.most_sec:
             yield over_time(
                 slot.step,
                 evidence.model.step_span(slot.step),
                 slot.span,
-                excess_sec=taken_sec - usual_sec,
-                ratio=taken_sec / max(usual_sec, 1e-9),
+                excess_sec=item.taken_sec - item.usual_sec,
+                ratio=item.taken_sec / max(item.usual_sec, 1e-9),
             )
 
 
@@ -78,25 +72,30 @@ def slowness(evidence: Evidence) -> float:
     Of a staged one the time follows from its acts, which are judged themselves.
     """
     shares = [
-        (slot.moving_sec - usual_sec) / (most_sec - usual_sec)
-        for slot, usual_sec, most_sec in _dwells(evidence)
-        if slot.kind is StepKind.CYCLIC
-        and slot.edit is None
-        and evidence.model.steps[slot.step].max_duration_sec is None
+        (item.taken_sec - item.usual_sec) / (item.most_sec - item.usual_sec)
+        for item in _dwells(evidence)
+        if item.slot.kind is StepKind.CYCLIC
+        and item.slot.edit is None
+        and item.most_sec > item.usual_sec
     ]
     return float(np.clip(max(shares, default=0.0), 0.0, 1.0))
 
 
-def _dwells(evidence: Evidence) -> Iterator[tuple[StepSlot, float, float]]:
-    """Every slot with its usual time and the longest that is not too long."""
+def _dwells(evidence: Evidence) -> Iterator[_Dwell]:
     for slot, pace in zip(evidence.steps, paces(evidence.steps), strict=True):
-        expected_sec = evidence.model.steps[slot.step].expected_duration_sec or 0.0
-        usual_sec = max(expected_sec, _usual_dwell_sec(evidence.steps, slot, pace))
+        step = evidence.model.steps[slot.step]
+        if step.max_duration_sec is not None:
+            # A person's limit is of time as it passes, as in the record's time compliance.
+            limit_sec = step.max_duration_sec
+            yield _Dwell(slot, slot.span.duration_sec, limit_sec, limit_sec)
+            continue
+        usual = _usual_dwell_sec(evidence.steps, slot, pace)
+        usual = max(step.expected_duration_sec or 0.0, usual)
         is_cyclic = slot.kind is StepKind.CYCLIC
         ratio = MARKED_RATIO if evidence.model.steps_are_marked and not is_cyclic else OVER_RATIO
         is_timed = slot.gold_moving_sec >= LEAST_MOVING_SEC
-        most_sec = max(ratio * usual_sec, usual_sec + OVER_SEC) if is_timed else np.inf
-        yield slot, usual_sec, most_sec
+        most_sec = max(ratio * usual, usual + OVER_SEC) if is_timed else np.inf
+        yield _Dwell(slot, slot.moving_sec, usual, most_sec)
 
 
 def over_time(
@@ -112,31 +111,6 @@ def over_time(
         gold_span=gold_span,
         trainee_span=span,
         detail="dwell",
-    )
-
-
-def _is_twice(evidence: Evidence, slot: StepSlot) -> bool:
-    """Whether the acts of a long step recur, rather than being slow."""
-    is_tested = evidence.model.method.tell_twice and slot.kind is not StepKind.CYCLIC
-    if not is_tested or slot.edit is not None or slot.gold_moving_sec < LEAST_MOVING_SEC:
-        return False
-    others = [item.likeness for item in evidence.steps if item != slot]
-    if others and slot.likeness < AGAIN_LIKENESS * float(np.median(others)):
-        return False
-    return slot.repetition_gain / evidence.price_scale > AGAIN_NATS
-
-
-def _twice(evidence: Evidence, slot: StepSlot) -> Finding:
-    nats = slot.repetition_gain
-    return Finding(
-        type=EventType.REPEATED_STEP,
-        strength=nats_strength("insert", nats / evidence.price_scale),
-        evidence=nats,
-        evidence_unit="nats",
-        certainty=certainty_of(evidence, nats, SURE_AGAIN_NATS),
-        step_index=slot.step,
-        gold_span=evidence.model.step_span(slot.step),
-        trainee_span=slot.span,
     )
 
 

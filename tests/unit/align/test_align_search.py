@@ -15,7 +15,6 @@ from sopilot.align.search import (
     deletion_gains,
     evaluate,
     reference,
-    repetition_gains,
     search_order,
 )
 from sopilot.core.errors import InsufficientClips
@@ -129,26 +128,6 @@ def test_only_slot_cannot_be_left_out() -> None:
     sums = _evidence([0], 1)
     found = search_order(sums, _classes(1), Prices())
     assert deletion_gains(sums, _classes(1), found).tolist() == [-np.inf]
-
-
-def test_repetition_gains_where_the_parts_of_a_step_recur() -> None:
-    classes = _classes(3)
-    slow = cumulate(np.repeat(np.diff(_evidence([0, 1, 2], 3)).T, 2, axis=0))
-    gains = []
-    for sums in (_evidence([0, 0, 1, 2], 3), slow, _evidence([0, 1, 2], 3)):
-        found = search_order(sums, classes, Prices(edit=1e6))
-        gains.append(float(repetition_gains(sums, classes, found)[0]))
-        known = [reference(sums, classes)]
-        assert repetition_gains(sums, classes, found, known)[0] <= 1e-9
-    assert gains[0] > 20.0
-    assert max(gains[1:]) < -20.0
-
-
-def test_repetition_that_does_not_fit_gains_nothing() -> None:
-    sums = _evidence([0], 1)
-    found = search_order(sums, Classes(((0, 1, 2),), np.full(3, 3)), Prices())
-    gains = repetition_gains(sums, Classes(((0, 1, 2),), np.full(3, 3)), found)
-    assert gains.tolist() == [-np.inf]
 
 
 @settings(max_examples=15, deadline=None)
