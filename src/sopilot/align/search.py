@@ -2,8 +2,7 @@
 
 Called by `sop.compare` and `sop.interval`; arrays only. Every round evaluates all single edits at
 once: an unchanged beginning is read from prefix tables, an unchanged end from suffix tables, and
-the changed middles of all candidates grow together, segment by segment. What sequences that are
-right by definition would gain by an order is no evidence for it. Source: docs/scoring.md 3.
+the changed middles of all candidates grow together, segment by segment. Source: docs/scoring.md 3.
 """
 
 from __future__ import annotations
@@ -67,15 +66,6 @@ class Slot:
     edit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """A sequence that is right by definition. expected: log evidence of the expected order."""
-
-    sums: Table
-    classes: Classes
-    expected: float
-
-
 @dataclass(frozen=True, slots=True)
 class AcceptedEdit:
     """One difference in order. steps: what was deleted, exchanged, moved, replaced or inserted.
@@ -103,23 +93,17 @@ Near = Mapping[tuple[int, ...], tuple[Candidate, ...]]
 class OrderSearch:
     """slots: found order; cuts: (n + 1,) windows; evidence: nats of the found order.
 
-    allowance: what the references gain by that order, >= 0. spare: the largest gain any single
-    edit of the final order that is about a named step would bring, >= 0. All in nats. near: per
-    order that was looked at, the edits that were worth it or nearly so.
+    spare: the largest gain in nats any single edit of the final order that is about a named step
+    would bring, >= 0. near: per order that was looked at, the edits that were worth it or nearly
+    so.
     """
 
     slots: tuple[Slot, ...]
     cuts: Indices
     edits: tuple[AcceptedEdit, ...]
     evidence: float
-    allowance: float
     spare: float
     near: Near
-
-
-def reference(sums: Table, classes: Classes) -> Reference:
-    """A sequence in which the expected order is right by definition."""
-    return Reference(sums, classes, _chain_value(sums, classes, range(len(classes.parts))))
 
 
 def search_order(
@@ -127,7 +111,6 @@ def search_order(
     classes: Classes,
     prices: Prices,
     *,
-    references: Sequence[Reference] = (),
     unnamed: frozenset[int] = NOTHING_UNNAMED,
     runs: Runs | None = None,
     near: Near | None = None,
@@ -138,33 +121,30 @@ def search_order(
     """Explain all windows, starting from the expected order 0..n-1.
 
     sums: (K, T + 1) from `chain.cumulate`. Edits are accepted while the best one gains more
-    than its price; what the references would gain counts against it, so that each of them needs no
-    edit. unnamed: steps whose place or absence is no difference. runs: edits take runs of so many
-    slots together (short slots of equal length where no step is marked). near: of a search on
-    nearly the same evidence: of an order that it knows only those edits are tried, of another only
-    what leaves something out. refused: changes that are not tried, since something else speaks
+    than its price. unnamed: steps whose place or absence is no difference. runs: edits take runs of
+    so many slots together (short slots of equal length where no step is marked). near: of a search
+    on nearly the same evidence: of an order that it knows only those edits are tried, of another
+    only what leaves something out. refused: changes that are not tried, since something else speaks
     against them.
     O(rounds x candidates x T). Raises InsufficientClips when the expected order does not fit into
     the windows.
     """
-    problem = _Problem(
-        sums, classes, prices, references, unnamed, runs, reach, near or {}, refused, {}
-    )
+    problem = _Problem(sums, classes, prices, unnamed, runs, reach, near or {}, refused, {})
     slots = tuple(Slot(step) for step in range(len(classes.parts)))
-    worth = _Worth(_chain_value(sums, classes, range(len(slots))), 0.0)
+    worth = _chain_value(sums, classes, range(len(slots)))
     found: list[AcceptedEdit] = []
     while True:
         best, best_worth, spare = _best_edit(problem, slots, worth)
         if best is None or len(found) == max_edits:
             break
-        found.append(_describe(problem, best, slots, best_worth.net - worth.net))
+        found.append(_describe(problem, best, slots, best_worth - worth))
         slots = _apply(best, slots, len(found) - 1)
         worth = best_worth
     chain, shortest, _ = _flatten(classes, [slot.step for slot in slots])
     prefix = prefix_tables(sums, chain, shortest)
     cuts = best_cuts(prefix, sums, chain, shortest)[_slot_ends(classes, slots)]
     near = problem.looked_at
-    return OrderSearch(slots, cuts, tuple(found), worth.evidence, worth.allowance, spare, near)
+    return OrderSearch(slots, cuts, tuple(found), worth, spare, near)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,25 +152,12 @@ class _Problem:
     sums: Table
     classes: Classes
     prices: Prices
-    references: Sequence[Reference]
     unnamed: frozenset[int]
     runs: Runs | None
     reach: int
     known: Near
     refused: frozenset[Change]
     looked_at: dict[tuple[int, ...], tuple[Candidate, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Worth:
-    """Log evidence of an order, and how much of it the references gain as well."""
-
-    evidence: float
-    allowance: float
-
-    @property
-    def net(self) -> float:
-        return self.evidence - self.allowance
 
 
 def _flatten(classes: Classes, steps: Sequence[int]) -> tuple[Indices, Indices, Indices]:
@@ -216,9 +183,10 @@ def _chain_value(sums: Table, classes: Classes, order: Sequence[int]) -> float:
 
 
 def _best_edit(
-    problem: _Problem, slots: tuple[Slot, ...], worth: _Worth
-) -> tuple[Candidate | None, _Worth, float]:
-    """The edit with the largest gain over its price, what it is worth, and the spare evidence."""
+    problem: _Problem, slots: tuple[Slot, ...], worth: float
+) -> tuple[Candidate | None, float, float]:
+    """The edit with the largest gain over its price, the evidence of the order that it makes, and
+    the spare evidence."""
     order = tuple(slot.step for slot in slots)
     listed = _listed(problem, order)
     if problem.refused:
@@ -226,12 +194,8 @@ def _best_edit(
     if not listed:
         return None, worth, 0.0
     values = evaluate(problem.sums, problem.classes, order, listed)
-    net = values - np.array([item.price for item in listed]) - worth.net
-    allowances = np.zeros(len(listed))
-    # Nothing is below zero, so only what could count is looked up in the references.
+    net = values - np.array([item.price for item in listed]) - worth
     likely = np.flatnonzero(net > -problem.prices.edit)
-    allowances[likely] = _allowances(problem.references, order, [listed[int(i)] for i in likely])
-    net -= allowances
     nearly = np.flatnonzero(net > -NEAR_SHARE * problem.prices.edit)
     problem.looked_at[order] = tuple(listed[int(i)] for i in nearly)
     pick = int(np.argmax(net))
@@ -239,7 +203,7 @@ def _best_edit(
     spare = max(0.0, float(net[counted].max(initial=-np.inf)) + problem.prices.edit)
     if not net[pick] > 0.0:
         return None, worth, spare
-    return listed[pick], _Worth(float(values[pick]), float(allowances[pick])), spare
+    return listed[pick], float(values[pick]), spare
 
 
 def _listed(problem: _Problem, order: tuple[int, ...]) -> Sequence[Candidate]:
@@ -292,19 +256,6 @@ def _explained(sums: Table, chain: Indices, cuts: Indices) -> Table:
     for k, first, last in zip(chain, cuts[:-1], cuts[1:], strict=True):
         total[first + 1 : last + 1] = total[first] + sums[k, first + 1 : last + 1] - sums[k, first]
     return total
-
-
-def _allowances(
-    references: Sequence[Reference], order: Sequence[int], listed: Sequence[Candidate]
-) -> Table:
-    """(len(listed),) most that any reference gains by each candidate order, >= 0."""
-    gained = np.zeros(len(listed))
-    if not listed:
-        return gained
-    for known in references:
-        values = evaluate(known.sums, known.classes, order, listed)
-        np.maximum(gained, values - known.expected, out=gained)
-    return gained
 
 
 def _keeps_named(edit: Candidate, order: Sequence[int], unnamed: frozenset[int]) -> bool:
@@ -391,19 +342,11 @@ def _apply(edit: Candidate, slots: tuple[Slot, ...], number: int) -> tuple[Slot,
     return (*slots[: edit.head], *middle, *slots[edit.tail :])
 
 
-def deletion_gains(
-    sums: Table, classes: Classes, found: OrderSearch, references: Sequence[Reference] = ()
-) -> Table:
-    """(n,) nats gained by leaving out each slot of a found order; -inf where it is the only one.
-
-    What the references gain as well is taken off.
-    """
+def deletion_gains(sums: Table, classes: Classes, found: OrderSearch) -> Table:
+    """(n,) nats gained by leaving out each slot of a found order; -inf where it is the only one."""
     count = len(found.slots)
     if count == 1:
         return np.full(1, -np.inf)
     order = tuple(slot.step for slot in found.slots)
     listed = [Candidate("delete", i, (), i + 1, i, i + 1, 0.0) for i in range(count)]
-    gains = evaluate(sums, classes, order, listed) - found.evidence + found.allowance
-    likely = np.flatnonzero(gains > 0.0)
-    gains[likely] -= _allowances(references, order, [listed[int(i)] for i in likely])
-    return gains
+    return evaluate(sums, classes, order, listed) - found.evidence

@@ -17,9 +17,7 @@ from sopilot.align.search import (
     Classes,
     Near,
     OrderSearch,
-    Reference,
     deletion_gains,
-    reference,
     search_order,
 )
 from sopilot.embed.base import VideoFeatures
@@ -83,12 +81,6 @@ def judge(
     return Judgement(found, findings, level, likeness(found), nats, unlike, search.near)
 
 
-def order_reference(model: TaskModel, reading: Reading) -> Reference:
-    """A gold's own evidence, for the order search."""
-    sums, classes, _ = _laid_out(model, reading, len(reading.evidence))
-    return reference(sums, classes)
-
-
 def _search(
     model: TaskModel,
     reading: Reading,
@@ -98,7 +90,6 @@ def _search(
 ) -> tuple[OrderSearch, NDArray[np.float64]]:
     """The found order with cuts in clips; what leaving out each slot would gain."""
     sums, classes, grain = _laid_out(model, reading, clip_count)
-    known = model.own.references
     unnamed = frozenset(k for k, unit in enumerate(model.units) if unit.step is None)
     method = model.method
     chunked = method.chunked(model.steps_are_marked)
@@ -107,13 +98,12 @@ def _search(
         sums,
         classes,
         prices.scaled(model.price_scale(reading)),
-        references=known,
         unnamed=unnamed,
         runs=method.chunk_runs if chunked else None,
         near=near,
         refused=refused,
     )
-    gone = deletion_gains(sums, classes, search, known)
+    gone = deletion_gains(sums, classes, search)
     return replace(search, cuts=search.cuts // grain), gone
 
 

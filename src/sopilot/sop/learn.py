@@ -18,7 +18,7 @@ from sopilot.sop.calibrate import LEAST_GOLDS, Calibration, HeldOut, calibration
 from sopilot.sop.comparison import EventType
 from sopilot.sop.copies import copied
 from sopilot.sop.incomplete import FOREIGN_COMPARABILITY
-from sopilot.sop.judgement import judge, order_reference
+from sopilot.sop.judgement import judge
 from sopilot.sop.method import DEFAULT, Method
 from sopilot.sop.model import GoldReference, OwnMeasure, TaskModel, read, require_comparable
 from sopilot.sop.teach import learn
@@ -92,13 +92,8 @@ def _measured(model: TaskModel) -> TaskModel:
         for number, (gold, reading) in enumerate(readings)
         if number == 0 or reading.comparability >= FOREIGN_COMPARABILITY
     ]
-    references = tuple(order_reference(model, reading) for _, reading in usable)
-    if not model.method.own_reference:
-        references = ()
-    model = replace(model, own=OwnMeasure(references))
     judged = [judge(model, gold, reading) for gold, reading in usable]
     own = OwnMeasure(
-        references,
         tuple(finding for each in judged for finding in each.findings),
         max(LEAST_OWN_CONFORMITY, min(each.conformity for each in judged)),
         min(1.0, max(LEAST_OWN_CONFORMITY, min(each.likeness for each in judged))),

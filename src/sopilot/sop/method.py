@@ -29,13 +29,12 @@ class Method:
     a part, relative to the gold's at the trainee's pace; cyclic_share: of a cyclic step, relative
     to an equal share of the trainee's clips, at most cyclic_clips. layout_gate: (low, width), the
     layout counts in full where its confidence exceeds the sum, not at all below low.
-    read_framings: framings whose evidence is averaged with a video's own. own_reference: what the
-    golds gain themselves is taken off. cut_short, unlike: tests on steps that are in the order.
-    refute: weak edits that look as expected are taken back. doubt: unlikeness below its threshold
-    costs a little, and so does time. tell_pauses: of repetitions in which hardly anything moves.
-    stretches: of chunks that are hardly shown or take long. unlike_one_gold, unlike_more_golds:
-    unlikeness from which a step deviates, and from which it does so clearly; calibrate: thresholds
-    from leaving one gold out, where there are three or more.
+    read_framings: framings whose evidence is averaged with a video's own. cut_short, unlike: tests
+    on steps that are in the order. refute: weak edits that look as expected are taken back. doubt:
+    unlikeness below its threshold costs a little, and so does time. tell_pauses: of repetitions in
+    which hardly anything moves. stretches: of chunks that are hardly shown or take long.
+    unlike_one_gold, unlike_more_golds: unlikeness from which a step deviates, and from which it
+    does so clearly; calibrate: thresholds from leaving one gold out, where there are three or more.
     chunks: where no step is marked, search over pieces of chunk_sec instead of proposed steps.
     """
 
@@ -49,7 +48,6 @@ class Method:
     cyclic_clips: int = 9
     layout_gate: tuple[float, float] = (0.55, 0.1)
     read_framings: int = 2
-    own_reference: bool = True
     cut_short: bool = True
     unlike: bool = True
     refute: bool = True

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sopilot.align.evidence import ClassView, class_scores, log_shares, place, unit_rows
-from sopilot.align.search import Classes, Reference
+from sopilot.align.search import Classes
 from sopilot.core.errors import ProducerMismatch
 from sopilot.core.records import Step, StepKind
 from sopilot.core.timespan import TimeSpan
@@ -71,12 +71,11 @@ class GoldReference:
 class OwnMeasure:
     """What the golds get when they are compared themselves: no trainee is charged for it.
 
-    references: their evidence, for the order search. findings: of the tests on what was executed.
-    conformity, likeness: the least of them before they are taken as the measure, > 0; likeness at
-    most 1 (a gold whose short step is blurred with what surrounds it is unlike its own clips).
+    findings: of edits and of the tests on what was executed. conformity, likeness: the least of
+    them before they are taken as the measure, > 0; likeness at most 1 (a gold whose short step is
+    blurred with what surrounds it is unlike its own clips).
     """
 
-    references: tuple[Reference, ...] = ()
     findings: tuple[Finding, ...] = ()
     conformity: float = 1.0
     likeness: float = 1.0

@@ -17,7 +17,6 @@ from sopilot.align.search import (
     Classes,
     OrderSearch,
     evaluate,
-    reference,
     search_order,
 )
 
@@ -235,23 +234,6 @@ def test_edits_keep_to_the_lengths_of_runs(order: list[int], shortest: int, long
         lengths = [len(run) for run in taken.get(edit.kind, [edit.steps])]
         assert min(lengths) >= shortest
         assert edit.kind == "delete" or max(lengths) <= longest
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=8))
-def test_what_a_reference_shows_is_no_difference(order: list[int]) -> None:
-    sums, classes = shown(order, 6), classes_of(6)
-    found = search_order(sums, classes, PRICES, references=[reference(sums, classes)], runs=RUNS)
-    assert found.edits == ()
-    assert found.spare == pytest.approx(0.0, abs=1e-9)
-
-
-def test_a_reference_hides_no_other_run() -> None:
-    classes = classes_of(12)
-    known = [reference(shown(span(0, 2) + span(4, 6) + span(2, 4) + span(6, 12), 12), classes)]
-    sums = shown(span(0, 7) + span(10, 12), 12)
-    found = search_order(sums, classes, PRICES, references=known, runs=RUNS)
-    assert told(found.edits) == [("delete", span(7, 10), [])]
 
 
 FEW = [order for count in (1, 2, 3) for order in permutations(range(count))]
