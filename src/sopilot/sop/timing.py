@@ -69,8 +69,11 @@ def dwell(evidence: Evidence, skip: set[int]) -> Iterator[Finding]:
 def slowness(evidence: Evidence) -> float:
     """How far the slowest cyclic step is on the way from its usual time to too much of it, 0-1.
 
-    Of a staged one the time follows from its acts, which are judged themselves.
+    Of a staged one the time follows from its acts, which are judged themselves, and the ends of a
+    proposed one are anybody's guess.
     """
+    if not evidence.model.steps_are_marked:
+        return 0.0
     shares = [
         (item.taken_sec - item.usual_sec) / (item.most_sec - item.usual_sec)
         for item in _dwells(evidence)
