@@ -36,8 +36,6 @@ NOTHING_UNNAMED: frozenset[int] = frozenset()
 Change = tuple[EditKind, tuple[int, ...], tuple[int, ...]]
 """Kind, steps and shown of an edit, as of `AcceptedEdit`."""
 NOTHING_REFUSED: frozenset[Change] = frozenset()
-NEAR_SHARE = 1.0
-"""Edits that lack at most this share of their price are tried again on shaken evidence."""
 FOREIGN_RUNS = 40
 """Runs that are tried in other places per round."""
 CELLS_PER_BATCH = 1_500_000
@@ -186,7 +184,8 @@ def _best_edit(
     problem: _Problem, slots: tuple[Slot, ...], worth: float
 ) -> tuple[Candidate | None, float, float]:
     """The edit with the largest gain over its price, the evidence of the order that it makes, and
-    the spare evidence."""
+    the spare evidence. Edits that lack at most an edit's price are kept to be tried again on shaken
+    evidence."""
     order = tuple(slot.step for slot in slots)
     listed = _listed(problem, order)
     if problem.refused:
@@ -195,11 +194,10 @@ def _best_edit(
         return None, worth, 0.0
     values = evaluate(problem.sums, problem.classes, order, listed)
     net = values - np.array([item.price for item in listed]) - worth
-    likely = np.flatnonzero(net > -problem.prices.edit)
-    nearly = np.flatnonzero(net > -NEAR_SHARE * problem.prices.edit)
+    nearly = np.flatnonzero(net > -problem.prices.edit)
     problem.looked_at[order] = tuple(listed[int(i)] for i in nearly)
     pick = int(np.argmax(net))
-    counted = [i for i in likely if not _keeps_named(listed[int(i)], order, problem.unnamed)]
+    counted = [i for i in nearly if not _keeps_named(listed[int(i)], order, problem.unnamed)]
     spare = max(0.0, float(net[counted].max(initial=-np.inf)) + problem.prices.edit)
     if not net[pick] > 0.0:
         return None, worth, spare
