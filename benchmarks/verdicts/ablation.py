@@ -86,6 +86,9 @@ def run(session: Session) -> Report:
     listed = list(ablations(_blocks(worlds), known))
     usable = [item for item in listed if not item.unknown(known)]
     tables = []
+    filter_swap = maintenance.cases(session)
+    if filter_swap:
+        tables.append(_filter_swap(session, filter_swap, usable))
     for world, cases in worlds.items():
         # All at once, so that no process waits between the ablations.
         session.judge([_changed(case, item) for item in usable for case in cases])
@@ -96,9 +99,6 @@ def run(session: Session) -> Report:
             lines.append(_line(item.name, figures, outcomes))
         head = ("", "AUC", "balanced", "alarm", "critical", "not passed", *COLUMNS)
         tables.append(Table(world, (tuple(map(str, head)), *lines)))
-    filter_swap = maintenance.cases(session)
-    if filter_swap:
-        tables.append(_filter_swap(session, filter_swap, usable))
     rows = [
         Row(item.name, None, None, f"the method has no {', '.join(item.unknown(known))}")
         for item in listed
@@ -114,8 +114,8 @@ def _filter_swap(session: Session, cases: Mapping[str, Case], items: Sequence[Ab
     lines = []
     for item in items:
         outcomes = [session.judge([_changed(case, item)]) for case in cases.values()]
-        right = [rate_text(share(map(maintenance.is_right, each))) for each in outcomes]
-        lines.append((item.name, *right))
+        right = [share(map(maintenance.is_right, each)) for each in outcomes]
+        lines.append((item.name, *(f"{each.hits}/{each.total}" for each in right)))
     return Table("filter swap: films judged right", (("", *(f"steps {k}" for k in cases)), *lines))
 
 
