@@ -102,4 +102,4 @@ def test_sigterm_gives_a_running_job_back(server: Server, clip: Path) -> None:
     server.start()
     server.wait_for(lambda: server.job_state(uid) == "completed")
     assert server.rows("SELECT attempt FROM jobs") == [(1,)]
-    server.wait_for(lambda: _blob_count(server) == 4)
+    server.wait_for(lambda: len(server.files()) == 4)
